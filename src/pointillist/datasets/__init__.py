@@ -8,10 +8,4 @@ from pointillist.datasets.pointsets import (
     true_log_density,
 )
 
-__all__ = [
-    "POINTSETS",
-    "PointSet",
-    "load_pointset",
-    "true_class_probabilities",
-    "true_log_density",
-]
+__all__ = ["POINTSETS", "PointSet", "load_pointset", "true_class_probabilities", "true_log_density"]

@@ -10,6 +10,7 @@ The last five sets follow Grathwohl et al. 2019 (FFJORD, arXiv 1810.01367, secti
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -46,14 +47,6 @@ class PointSet:
     class_probabilities: Callable[[np.ndarray], np.ndarray] | None = None
     log_density: Callable[[np.ndarray], np.ndarray] | None = None
     bounds: tuple[tuple[float, ...], tuple[float, ...]] | None = None
-
-
-def _moons(n_rows: int, random_state: int) -> Draw:
-    return datasets.make_moons(n_rows, noise=0.04, random_state=random_state)
-
-
-def _circles(n_rows: int, random_state: int) -> Draw:
-    return datasets.make_circles(n_rows, noise=0.04, factor=0.7, random_state=random_state)
 
 
 _BLOBS_F = 0.005 * np.eye(2)
@@ -95,12 +88,16 @@ def _manycircles_log_joint(rows: np.ndarray) -> np.ndarray:
     return -squares / (2 * 0.25**2) - np.log(2 * np.pi * 0.25**2 * 8)
 
 
-def _posterior(log_joint: Callable[[np.ndarray], np.ndarray]) -> Callable[[np.ndarray], np.ndarray]:
-    return lambda rows: np.exp(log_joint(rows) - np.logaddexp.reduce(log_joint(rows), axis=1, keepdims=True))
+def _known(log_joint: Callable[[np.ndarray], np.ndarray]) -> dict[str, Any]:
+    """Make the functions of a `PointSet` from log p(x, y) of rows and all classes."""
 
+    def log_density(rows: np.ndarray) -> np.ndarray:
+        return np.logaddexp.reduce(log_joint(rows), axis=1)
 
-def _marginal(log_joint: Callable[[np.ndarray], np.ndarray]) -> Callable[[np.ndarray], np.ndarray]:
-    return lambda rows: np.logaddexp.reduce(log_joint(rows), axis=1)
+    return {
+        "class_probabilities": lambda rows: np.exp(log_joint(rows) - log_density(rows)[:, None]),
+        "log_density": log_density,
+    }
 
 
 def _helix_classes(rows: np.ndarray) -> np.ndarray:
@@ -170,37 +167,19 @@ def _eight_gaussians(n_rows: int, random_state: int) -> Draw:
     """Draw eight normal groups of standard deviation 0.5 on a circle of radius 4; the labels are the groups."""
     rng = np.random.default_rng(random_state)
     labels = rng.integers(0, 8, n_rows)
-    angle = labels * (np.pi / 4)
-    centers = 4 * np.stack([np.cos(angle), np.sin(angle)], axis=1)
-    return (centers + 0.5 * rng.standard_normal((n_rows, 2))) / np.sqrt(2), labels
+    return (4 * _EIGHT_CENTERS[labels] + 0.5 * rng.standard_normal((n_rows, 2))) / np.sqrt(2), labels
 
+
+_BLOBS_BOUNDS = (-0.11891929, 0.00406744), (1.01889227, 1.02566315)
+_MANYCIRCLES_BOUNDS = (-1.90880006, -1.92209132), (1.84434573, 1.98558275)
+_HELIX_BOUNDS = (-1.09179386, -1.11152191, -2.06045209), (1.1011553, 1.09112796, -0.91758362)
 
 POINTSETS: dict[str, PointSet] = {
-    "moons": PointSet(_moons, 8000, 2),
-    "circles": PointSet(_circles, 8000, 2),
-    "blobs": PointSet(
-        _blobs,
-        8000,
-        2,
-        class_probabilities=_posterior(_blobs_log_joint),
-        log_density=_marginal(_blobs_log_joint),
-        bounds=((-0.11891929, 0.00406744), (1.01889227, 1.02566315)),
-    ),
-    "manycircles": PointSet(
-        _manycircles,
-        8000,
-        2,
-        class_probabilities=_posterior(_manycircles_log_joint),
-        log_density=_marginal(_manycircles_log_joint),
-        bounds=((-1.90880006, -1.92209132), (1.84434573, 1.98558275)),
-    ),
-    "helix": PointSet(
-        _helix,
-        10000,
-        3,
-        class_probabilities=_helix_classes,
-        bounds=((-1.09179386, -1.11152191, -2.06045209), (1.1011553, 1.09112796, -0.91758362)),
-    ),
+    "moons": PointSet(lambda n, seed: datasets.make_moons(n, noise=0.04, random_state=seed), 8000, 2),
+    "circles": PointSet(lambda n, seed: datasets.make_circles(n, noise=0.04, factor=0.7, random_state=seed), 8000, 2),
+    "blobs": PointSet(_blobs, 8000, 2, bounds=_BLOBS_BOUNDS, **_known(_blobs_log_joint)),
+    "manycircles": PointSet(_manycircles, 8000, 2, bounds=_MANYCIRCLES_BOUNDS, **_known(_manycircles_log_joint)),
+    "helix": PointSet(_helix, 10000, 3, bounds=_HELIX_BOUNDS, class_probabilities=_helix_classes),
     "digits": PointSet(_digits, 1797, 64, is_generated=False),
     "checkerboard": PointSet(_checkerboard, 8000, 2),
     "two_spirals": PointSet(_two_spirals, 8000, 2),

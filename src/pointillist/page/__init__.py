@@ -125,8 +125,7 @@ def model_content(model: RowModel) -> dict[str, Any]:
     """Return everything that a page holds of a model, as JSON values; raise a ValueError if no page can hold it."""
     content = CONTENTS[model.process.kind](model)
     pairs = None
-    counts = None if model.summary is None else model.summary.pairs
-    if counts is not None:
+    if model.summary is not None and (counts := model.summary.pairs) is not None:
         n_bins = counts.counts.shape[-1]
         pairs = {"bins": n_bins, "ends": counts.ends.ravel(), "counts": counts.counts.ravel().astype(float)}
         content["carried"].append(
@@ -138,9 +137,8 @@ def model_content(model: RowModel) -> dict[str, Any]:
     numbers = np.concatenate(arrays).astype("<f8")
     # All first bytes come before all second bytes, so that neighbors are alike.
     content["numbers"] = deflated(numbers.view(np.uint8).reshape(-1, 8).T.tobytes(), has_repeats=True)
-    guarantee = model.record.guarantee
     content["privacy"] = None
-    if guarantee is not None:
+    if guarantee := model.record.guarantee:
         content["privacy"] = {"line": guarantee.line, "public": "; ".join(guarantee.public)}
         content["carried"][1:] = [
             "names, types, categories, ranges and distributions of columns, as they were declared, or measured "

@@ -24,11 +24,8 @@ from pointillist.rules.combinations import Combination
 from pointillist.rules.expressions import Expression
 from pointillist.tables.table import kind_of
 
-CHUNK = 64
-"""Rows that a worker draws at once: a block of its kernel."""
-
-FIRST_ROWS = 250
-"""Rows that a page draws when it opens: these models take many evaluations of their networks for a row."""
+CHUNK, FIRST_ROWS = 64, 250
+"""Rows that a worker draws at once (a block of its kernel), and when a page opens: a row takes many evaluations."""
 
 OF_NUMBERS, OF_SLOTS, OF_OUTER = 0.5, 0.6, 1.5
 """Steps of the network of numbers, of the weights of single values, and of the outer layers, over the default.
@@ -66,10 +63,10 @@ def mixed_content(model: RowModel) -> dict[str, Any]:
             raise ValueError(
                 f"a page draws no row again that breaks {rule.text(codec.column_names)}: leave the rule out"
             )
-    architecture, guided = process.architecture, None
+    architecture, tokens = process.architecture, process.architecture.tokens
     if architecture.network != "residual":
         raise ValueError(f"a page cannot draw rows by network={architecture.network!r}")
-    tokens = architecture.tokens
+    guided = None
     if model.classes is not None and process.can_guide:
         assert model.classes.column is not None
         guided = codec.encoding.index(model.classes.column[0])
@@ -128,7 +125,7 @@ def _weights(model: RowModel, tokens: Tokens) -> dict[str, Any]:
     scales |= {name: OF_OUTER * scales[name] for name in tensors if ".outer." in name}
     rare = OF_SLOTS * _rarity(model.network, tokens)[:, None]
     # After the slots come features of observed numbers.
-    seen = np.concatenate([rare, np.full((tokens.n_number_features, 1), OF_SLOTS)])
+    seen = np.pad(rare, ((0, tokens.n_number_features), (0, 0)), constant_values=OF_SLOTS)
     scales |= {name: scales[name] * seen[: len(tensors[name])] for name in _OF_SEEN if name in tensors}
     scales["token_network.output.weight"] = rare.T
 

@@ -13,11 +13,8 @@ from pointillist.models.gaussian import GaussianProcess, gaussian_of
 from pointillist.models.row_model import RowModel
 from pointillist.page.weights import network_content, page_tensors
 
-CHUNK = 512
-"""Rows that a worker draws at once."""
-
-FIRST_ROWS = 1000
-"""Rows that a page draws when it opens."""
+CHUNK, FIRST_ROWS = 512, 1000
+"""Rows that a worker draws at once, and rows that a page draws when it opens."""
 
 RANGES = {
     "points": POINTS,

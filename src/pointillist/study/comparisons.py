@@ -44,8 +44,7 @@ def summarize(estimates: Sequence[Estimate], *, on_same_rows: bool = False) -> S
     Satterthwaite. Seeds that all have one value, for instance of a classifier without a seed, are one measurement.
     If all seeds are measured on the same held-out rows, averaging does not make that part of the error smaller.
     """
-    values, n = list(map(float, estimates)), len(estimates)
-    mean = float(np.mean(values))
+    values, n, mean = list(map(float, estimates)), len(estimates), float(np.mean(estimates))
     variances = np.square([each.standard_error for each in estimates])
     degrees_of_freedom = [each.degrees_of_freedom for each in estimates]
     sampling_error = float(np.sqrt(variances.mean()))
@@ -101,7 +100,7 @@ def excess(summary: Summary | None, baseline: Summary | None, better: Better) ->
         return None
     error = float(np.hypot(summary.standard_error, baseline.standard_error))
     above = summary.value - baseline.value
-    difference = abs(above) if better == "baseline" else above if better == "lower" else -above
+    difference = {"lower": above, "higher": -above, "baseline": abs(above)}[better]
     return difference / error if error > 0 else 0.0 if difference == 0 else float(np.copysign(np.inf, difference))
 
 

@@ -23,11 +23,8 @@ from pointillist.study.settings import symbol
 from pointillist.study.spec import Section, short_name
 from pointillist.study.window import Window
 
-MAX_SETTINGS = 100
-"""Most settings of a section that figures show: each has a panel, and a picture has to fit into memory."""
-
-MAX_ROWS = 5000
-"""Most rows that a panel shows."""
+MAX_SETTINGS, MAX_ROWS = 100, 5000
+"""Most settings of a section (each has a panel, and a picture has to fit into memory), and most rows of a panel."""
 
 HALF_LENGTH = 1.96
 """Half length of error bars, in standard errors, and of the baseline's band, in standard deviations: 95 % if normal."""
@@ -113,15 +110,11 @@ def rows_figure(results: Results, section: Section, name: str, table: Sequence[R
 
 
 def _frame(axes: Any, window: Window, is_left: bool, is_bottom: bool) -> None:
-    limits = zip(window.low, window.high, strict=True)
-    axes.set(**{f"{axis}lim": low_high for axis, low_high in zip("xyz", limits, strict=False)})
+    axes.set(**{f"{axis}lim": limits for axis, *limits in zip("xyz", window.low, window.high, strict=False)})
     if window.dimensions == 3:
         for axis, text in zip("xyz", window.labels, strict=True):
             axes.tick_params(axis, pad=-4)
-            axes.set(**{f"{axis}label": text})
-        for side in (axes.xaxis, axes.yaxis, axes.zaxis):
-            side.labelpad = -11
-            side.label.set_size(7)
+            getattr(axes, f"set_{axis}label")(text, labelpad=-11, fontsize=7)
         axes.locator_params(nbins=3)
         axes.set_box_aspect((1, 1, 1), zoom=0.9)
         axes.view_init(elev=25, azim=-60)
@@ -257,15 +250,15 @@ def _draw_metric(axes: Axes, row: Row, x: np.ndarray) -> None:
     _log_if_wide(axes, values, baselines - halves)
 
 
-def _marker(marker: str, size: float, color: str, **style: Any) -> dict[str, Any]:
-    return {"linestyle": "", "marker": marker, "markersize": size, "color": color, **style}
+def _marker(label: str, marker: str, size: float, color: str, **style: Any) -> dict[str, Any]:
+    return {"label": label, "linestyle": "", "marker": marker, "markersize": size, "color": color, **style}
 
 
-_BEST = _marker("o", 4.5, GENERATED, markerfacecolor=GENERATED)
-_WORSE = _marker("o", 4.5, GENERATED, markerfacecolor="white")
-_UNRANKED = _marker("o", 4.5, GENERATED, fillstyle="bottom", markerfacecoloralt="white")
-_REPORTED = _marker("D", 6, REPORTED, markerfacecolor="none")
-_DIVERGED = _marker("x", 6, DIVERGED)
+_BEST = _marker("measured, not distinguished from the best", "o", 4.5, GENERATED, markerfacecolor=GENERATED)
+_WORSE = _marker("measured, worse than the best", "o", 4.5, GENERATED, markerfacecolor="white")
+_UNRANKED = _marker("measured, not ranked", "o", 4.5, GENERATED, fillstyle="bottom", markerfacecoloralt="white")
+_REPORTED = _marker("reported", "D", 6, REPORTED, markerfacecolor="none")
+_DIVERGED = _marker("diverged", "x", 6, DIVERGED)
 
 _OF_HALVES = f"data against data, ± {HALF_LENGTH} standard deviations"
 _OF_TRUTH = f"true class probabilities, ± {HALF_LENGTH} standard errors"
@@ -279,22 +272,18 @@ _BASELINES = {
 
 def _metrics_handles(results: Results, section: Section, table: Sequence[Row]) -> list[Any]:
     covers = "training and sampling" if results.covers_training else "sampling only"
-    handles: list[Any] = [
-        Line2D([], [], label="measured, not distinguished from the best", **_BEST),
-        Line2D([], [], label="measured, worse than the best", **_WORSE),
-        _line(GENERATED, f"± {HALF_LENGTH} standard errors ({covers})"),
-    ]
-    if not all(row.is_ranked for row in table):
-        handles.insert(2, Line2D([], [], label="measured, not ranked", **_UNRANKED))
     cells = [cell for row in table for cell in row.cells]
     metrics = [row.metric for row in table if any(cell.baseline is not None for cell in row.cells)]
     baselines = [_BASELINES.get((section.kind, metric), _OF_HALVES) for metric in metrics]
-    handles += [Patch(facecolor=BASELINE, alpha=0.5, label=text) for text in dict.fromkeys(baselines)]
-    if any(cell.reference is not None for cell in cells):
-        handles.append(Line2D([], [], label="reported", **_REPORTED))
-    if any(cell.is_diverged for cell in cells):
-        handles.append(Line2D([], [], label="diverged", **_DIVERGED))
-    return handles
+    measured = [_BEST, _WORSE] if all(row.is_ranked for row in table) else [_BEST, _WORSE, _UNRANKED]
+    others = [_REPORTED] if any(cell.reference is not None for cell in cells) else []
+    others += [_DIVERGED] if any(cell.is_diverged for cell in cells) else []
+    return [
+        *(Line2D([], [], **style) for style in measured),
+        _line(GENERATED, f"± {HALF_LENGTH} standard errors ({covers})"),
+        *(Patch(facecolor=BASELINE, alpha=0.5, label=text) for text in dict.fromkeys(baselines)),
+        *(Line2D([], [], **style) for style in others),
+    ]
 
 
 def _positions(section: Section) -> tuple[np.ndarray, tuple[float, float], bool]:

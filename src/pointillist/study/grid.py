@@ -2,8 +2,6 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -20,7 +18,7 @@ from pointillist.engine.training import sigma_data_of
 from pointillist.files.reading import read_numbers
 from pointillist.models.gaussian import GaussianProcess
 from pointillist.study.settings import STEERED, Settings
-from pointillist.study.spec import Section, Spec, SpecError, short_name
+from pointillist.study.spec import Spec, SpecError, short_name
 
 RESULT_VERSION = 9
 """Version of the results, raised whenever a change to the code changes them; older ones are computed again."""
@@ -171,24 +169,20 @@ def study_cells(spec: Spec, fingerprints: dict[str, str]) -> list[Cell]:
 def check_data(spec: Spec, datasets: dict[str, Dataset]) -> None:
     """Checks that settings can be used together, and that data sets fit them; raises a SpecError."""
     for section in spec.sections:
-        for column in section.columns:
-            with _naming(spec, section, column.label):
+        what = ""
+        try:
+            for column in section.columns:
+                what = column.label
                 _check_method(column.settings)
-        for name in section.datasets:
-            dataset = datasets[name]
-            with _naming(spec, section, f"{short_name(name)} ({len(dataset.rows)} rows)"):
+            for name in section.datasets:
+                dataset = datasets[name]
+                what = f"{short_name(name)} ({len(dataset.rows)} rows)"
                 if section.kind != "rows":
                     _check_classes(dataset, section.kind)
                 for column in section.columns:
                     _check_sizes(dataset, column.settings)
-
-
-@contextmanager
-def _naming(spec: Spec, section: Section, what: str) -> Iterator[None]:
-    try:
-        yield
-    except ValueError as error:
-        raise SpecError(f"{spec.name}: {section.name}, {what}: {error}") from error
+        except ValueError as error:
+            raise SpecError(f"{spec.name}: {section.name}, {what}: {error}") from error
 
 
 def _check_classes(dataset: Dataset, kind: str) -> None:
@@ -206,22 +200,20 @@ def _check_classes(dataset: Dataset, kind: str) -> None:
 
 def _check_method(settings: Settings) -> None:
     settings.noise_schedule()
-    if settings.classifier and settings.method != "guidance":
-        raise ValueError("classifiers use a conditional model: leave method out")
-    if settings.classifier and not settings.n_held_out:
-        raise ValueError("classifiers are measured on held-out rows: give n_held_out above 0")
-    if settings.guidance and settings.p_uncond == 0:
-        raise ValueError(f"guidance = {settings.guidance:g} needs p_uncond above 0")
-    if settings.method == "feynman_kac" and settings.reward_temperature == 0:
-        raise ValueError("feynman_kac needs reward_temperature above 0")
-    name, steps = settings.sampler, settings.steps
-    if settings.method in STEERED and name != "ancestral":
-        raise ValueError(f"rewards steer ancestral sampling, not {name}: leave sampler out")
-    if SAMPLERS[name].points:
-        if steps == 1:
-            raise ValueError(f"{name} needs at least 2 steps")
-    elif steps > settings.timesteps:
-        raise ValueError(f"steps = {steps} of {name} is more than timesteps = {settings.timesteps}")
+    method, classifier, name = settings.method, settings.classifier, settings.sampler
+    steps, timesteps, has_points = settings.steps, settings.timesteps, SAMPLERS[settings.sampler].points > 0
+    mistakes = {
+        "classifiers use a conditional model: leave method out": classifier and method != "guidance",
+        "classifiers are measured on held-out rows: give n_held_out above 0": classifier and not settings.n_held_out,
+        f"guidance = {settings.guidance:g} needs p_uncond above 0": settings.guidance and not settings.p_uncond,
+        "feynman_kac needs reward_temperature above 0": method == "feynman_kac" and not settings.reward_temperature,
+        f"rewards steer ancestral sampling, not {name}: leave sampler out": method in STEERED and name != "ancestral",
+        f"{name} needs at least 2 steps": has_points and steps == 1,
+        f"steps = {steps} of {name} is more than timesteps = {timesteps}": not has_points and steps > timesteps,
+    }
+    for message, is_made in mistakes.items():
+        if is_made:
+            raise ValueError(message)
 
 
 def _check_sizes(dataset: Dataset, settings: Settings) -> None:

@@ -1,7 +1,7 @@
 """Measures of one cell, and of real data against real data; threads compute them while the devices work."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -84,16 +84,11 @@ class Scorer:
         p = (hits + 2) / (n + 4)
         return cls(classifier, float((hits / n).mean()), float(np.sqrt((p * (1 - p) / (n + 4)).sum()) / len(n)))
 
-    def hits(self, rows: Float[np.ndarray, "n d"], labels: Int[np.ndarray, " n"]) -> np.ndarray:
-        """Marks the rows that it puts into the class they were drawn for, shape (n,)."""
-        return self.classifier.predict(rows) == labels
-
     def reward(self) -> ClassProbability:
         """Returns its class probability as a reward."""
-        weights, biases = self.classifier.coefs_, self.classifier.intercepts_
-        return ClassProbability(
-            tuple(w.astype(np.float32) for w in weights), tuple(b.astype(np.float32) for b in biases)
-        )
+        arrays = self.classifier.coefs_, self.classifier.intercepts_
+        weights, biases = (tuple(array.astype(np.float32) for array in each) for each in arrays)
+        return ClassProbability(weights, biases)
 
 
 def held_out(name: str, n_rows: int | None = None) -> tuple[Float[np.ndarray, "n d"], Int[np.ndarray, " n"]] | None:
@@ -172,19 +167,16 @@ def _baselines_of_classes(
     if name == "accuracy":
         assert scorer is not None
         return {name: Baseline(scorer().held_out_accuracy, scorer().held_out_error, 1)}
+    # A cell's EMD is the mean of five draws.
+    options, draws = ({"n_repeats": 1}, 5) if name == "emd" else ({}, 1)
+    metric, n = partial(_OF_A_CLASS[name], **_options(name, settings), **options), _repeats(name)
     baselines = {}
-    n_rows = np.bincount(dataset.labels_to_draw(settings.n_samples), minlength=dataset.n_classes)
-    for label in range(dataset.n_classes):
-        function = partial(_OF_A_CLASS[name], **_options(name, settings), **({"n_repeats": 1} if name == "emd" else {}))
-        baseline = metrics.baseline(
-            function, dataset.class_rows(label), n_rows=int(n_rows[label]), n_repeats=_repeats(name)
-        )
-        # A cell's EMD is the mean of five draws.
-        spread = baseline.spread / np.sqrt(5) if name == "emd" else baseline.spread
-        baselines[class_metric(name, label)] = Baseline(baseline.value, spread, baseline.n_repeats)
+    for label, n_rows in enumerate(np.bincount(dataset.labels_to_draw(settings.n_samples)).tolist()):
+        found = metrics.baseline(metric, dataset.class_rows(label), n_rows=n_rows, n_repeats=n)
+        baselines[class_metric(name, label)] = replace(found, spread=found.spread / np.sqrt(draws))
     value = float(np.mean([baseline.value for baseline in baselines.values()]))
     spread = float(np.linalg.norm([baseline.spread for baseline in baselines.values()]) / len(baselines))
-    return {name: Baseline(value, spread, _repeats(name)), **(baselines if name in OF_EACH_CLASS else {})}
+    return {name: Baseline(value, spread, n), **(baselines if name in OF_EACH_CLASS else {})}
 
 
 def _likelihood(log_density: Float[np.ndarray, " n"]) -> Estimate:
@@ -202,13 +194,12 @@ def measure_rows(
     """Measures every metric of generated rows, and the likelihood of held-out rows; NaN if the model diverged."""
     likelihood = {} if log_density is None else {"nll": _likelihood(log_density)}
     if not np.isfinite(rows).all():
-        return {**_diverged(metrics.METRICS), **likelihood}
-    seed = random_seed(cell.key)
-    measures = {
-        name: metric(data, rows, random_state=seed, **_options(name, cell.settings))
-        for name, metric in metrics.METRICS.items()
-    }
-    return {**measures, **likelihood}
+        return _diverged(metrics.METRICS) | likelihood
+    seed, settings = random_seed(cell.key), cell.settings
+    measured = metrics.METRICS.items()
+    return {
+        name: metric(data, rows, random_state=seed, **_options(name, settings)) for name, metric in measured
+    } | likelihood
 
 
 def measure_classes(cell: Cell, dataset: Dataset, rows: Float[np.ndarray, "m d"], scorer: Scorer) -> Measures:
@@ -231,11 +222,11 @@ def measure_classes(cell: Cell, dataset: Dataset, rows: Float[np.ndarray, "m d"]
     measures = {}
     for name, estimates in by_class.items():
         # The errors of classes are independent.
-        variances = np.array([e.standard_error for e in estimates]) ** 2
+        variances = np.square([e.standard_error for e in estimates])
         freedom = satterthwaite(variances, [e.degrees_of_freedom for e in estimates])
         measures[name] = Estimate(np.mean(estimates), np.sqrt(variances.sum()) / len(estimates), freedom)
     measures |= {class_metric(name, i): each for name in OF_EACH_CLASS for i, each in enumerate(by_class[name])}
-    return {**measures, "accuracy": _accuracy(scorer.hits(rows, labels))}
+    return measures | {"accuracy": _accuracy(scorer.classifier.predict(rows) == labels)}
 
 
 def measure_classifier(probabilities: Float[np.ndarray, "n classes"], labels: Int[np.ndarray, " n"]) -> Measures:
@@ -252,7 +243,7 @@ def measure_on_both(
     rows, labels = _fresh(dataset, settings)
     measures = measure_classifier(np.asarray(probabilities_of(rows), np.float64), labels)
     found = np.asarray((on_training or probabilities_of)(dataset.rows)).argmax(axis=1)
-    return {**measures, "training_accuracy": _accuracy(found == dataset.labels)}
+    return measures | {"training_accuracy": _accuracy(found == dataset.labels)}
 
 
 def measure_neighbors(cell: Cell, dataset: Dataset, rows: Float[np.ndarray, "m d"]) -> Measures:

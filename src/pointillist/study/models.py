@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import astuple
-from itertools import groupby
+from itertools import groupby, islice
 from typing import Any
 
 import numpy as np
@@ -43,14 +43,13 @@ def stacks(cells: Sequence[Cell], datasets: dict[str, Dataset]) -> Iterator[list
     """Groups cells, one per model, that one program can train together; each group is in the study's order."""
 
     def kind(cell: Cell) -> tuple[Any, ...]:
-        settings = cell.settings
-        return datasets[cell.dataset].rows.shape, astuple(settings.architecture), astuple(settings.training_method)
+        shape, settings = datasets[cell.dataset].rows.shape, cell.settings
+        return shape, astuple(settings.architecture), astuple(settings.training_method)
 
     once = {cell.model_key: cell for cell in cells}.values()
     for _, alike in groupby(sorted(once, key=kind), key=kind):
-        waiting = list(alike)
-        for first in range(0, len(waiting), MODELS_PER_STACK):
-            yield waiting[first : first + MODELS_PER_STACK]
+        while stack := list(islice(alike, MODELS_PER_STACK)):
+            yield stack
 
 
 def train(shared: Shared, cells: list[Cell], meanwhile: Callable[[], None]) -> None:
@@ -62,9 +61,9 @@ def train(shared: Shared, cells: list[Cell], meanwhile: Callable[[], None]) -> N
         trainer.restore([None if kept is None else store.tree(template, kept.network) for kept in checkpoints])
     losses = [np.empty(0, np.float32) if kept is None else kept.losses for kept in checkpoints]
 
-    def keep() -> None:
-        parts = zip(cells, losses, map(weights.to_bytes, trainer.states()), strict=True)
-        store.add_checkpoints({cell.model_key: Model(curve, state) for cell, curve, state in parts})
+    def models_of(trees: Iterable[Any]) -> dict[str, Model]:
+        parts = zip(cells, losses, map(weights.to_bytes, trees), strict=True)
+        return {cell.model_key: Model(curve, content) for cell, curve, content in parts}
 
     names = ", ".join(dict.fromkeys(short_name(shared.dataset(cell).name) for cell in cells))
     last = max(recipe.epochs for recipe in trainer.recipes)
@@ -79,9 +78,8 @@ def train(shared: Shared, cells: list[Cell], meanwhile: Callable[[], None]) -> N
         epochs = int(np.clip(epochs * SECONDS_PER_CALL / seconds, 1, min(2 * epochs, MAX_EPOCHS_PER_CALL)))
         losses = [np.concatenate(pair) for pair in zip(losses, new, strict=True)]
         _advance(shared, cells, map(len, new))
-        keeping.now_and_then(keep)
-    finished = zip(cells, losses, map(weights.to_bytes, trainer.networks()), strict=True)
-    store.add_models({cell.model_key: Model(curve, network) for cell, curve, network in finished})
+        keeping.now_and_then(lambda: store.add_checkpoints(models_of(trainer.states())))
+    store.add_models(models_of(trainer.networks()))
 
 
 def _trainer(shared: Shared, cells: list[Cell]) -> StackTrainer:
@@ -125,28 +123,25 @@ def _advance(shared: Shared, cells: list[Cell], epochs: Iterable[int]) -> None:
 
 def rows_of(shared: Shared, cell: Cell, scorer: Scorer | None) -> Float[np.ndarray, "n d"]:
     """Returns a cell's rows, drawn if no other cell has drawn them."""
-    dataset, settings = shared.dataset(cell), cell.settings
     kept = shared.store.rows(cell.rows_key)
     if kept is not None:
         return kept
-    sampler = _sampler(shared, cell, scorer)
-    labels = None if settings.kind == "rows" else dataset.labels_to_draw(settings.n_samples)
-    n_rows, chosen = settings.n_samples, None
-    if labels is not None and sampler.rows_per_draw > 1:
-        labels, chosen = whole_draws(labels, sampler)
-        n_rows = len(labels)
+    dataset, settings = shared.dataset(cell), cell.settings
     shared.bar.say(f"sampling {shared.name(cell)}")
-    denoiser, parts = denoiser_of(shared, cell), list[np.ndarray]()
+    sampler, denoiser = _sampler(shared, cell, scorer), denoiser_of(shared, cell)
     if settings.guidance:
         assert has_classes(denoiser)
         denoiser = ClassifierFree(denoiser, np.asarray(settings.guidance, np.float32))
-    columns, seed = dataset.rows.shape[1], random_seed(cell.rows_key)
+    n_rows, labels = settings.n_samples, None
+    chosen: Any = slice(None)
+    if settings.kind != "rows":
+        labels, chosen = whole_draws(dataset.labels_to_draw(n_rows), sampler)
+        n_rows = len(labels)
+    columns, seed, parts = dataset.rows.shape[1], random_seed(cell.rows_key), list[np.ndarray]()
     for new in stream_rows(denoiser, sampler, columns=columns, n_rows=n_rows, seed=seed, labels=labels):
         parts.append(new)
         shared.interruption.check()
-    rows = np.concatenate(parts)
-    if chosen is not None:
-        rows = rows[chosen]
+    rows = np.concatenate(parts)[chosen]
     shared.store.add_rows(cell.rows_key, rows)
     return rows
 
@@ -166,12 +161,8 @@ def class_probabilities_of(shared: Shared, cell: Cell) -> tuple[Float[np.ndarray
     dataset, denoiser = shared.dataset(cell), denoiser_of(shared, cell)
     fresh = held_out(dataset.name, cell.settings.n_held_out)
     assert fresh is not None and has_classes(denoiser)
-    method: Any = (
-        ClassElbos(denoiser, dataset.n_classes)
-        if cell.settings.classifier == "elbo"
-        else ClassLogDensities(denoiser, dataset.n_classes)
-    )
-    log_likelihoods = map_rows(method, fresh[0], seed=random_seed(cell.key))
+    kind: Any = ClassElbos if cell.settings.classifier == "elbo" else ClassLogDensities
+    log_likelihoods = map_rows(kind(denoiser, dataset.n_classes), fresh[0], seed=random_seed(cell.key))
     return posterior(log_likelihoods, dataset.class_sizes), fresh[1]
 
 

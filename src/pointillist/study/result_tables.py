@@ -14,14 +14,11 @@ from pointillist.atomic_files import write_whole
 from pointillist.foreign_text import csv_cell, markdown_text, terminal_text
 from pointillist.study.comparisons import MIN_SEEDS_FOR_SPREAD, Summary
 from pointillist.study.quantities import LIKELIHOOD_STEPS, SIZES, cut_off
-from pointillist.study.results import KL_LIMIT, Entry, Results, Row
+from pointillist.study.results import KL_LIMIT, Entry, Results
 from pointillist.study.settings import Settings, label
 from pointillist.study.spec import ReferenceValue, Section, short_name
 
 _WARNING = "⚠"
-
-AGREEMENT = "reported.numbers.md"
-"""Name of the file that compares measured with reported numbers; no section's name has a dot."""
 
 LIMIT = 3.0
 """Largest z-score, in absolute value, of a cell that agrees."""
@@ -63,9 +60,9 @@ def comparisons(results: Results) -> list[Comparison]:
     """Compares the cells of all sections, in the order of the tables."""
     found = []
     for section, row in ((each, row) for each in results.spec.sections for row in results.rows(each)):
-        errors = [cell.summary.seed_error for cell in row.cells if cell.summary is not None]
-        known = np.square([error for error in errors if np.isfinite(error)])
-        pooled = float(np.sqrt(known.mean())) if len(known) else np.nan
+        known = [cell.summary for cell in row.cells if cell.summary is not None]
+        errors = np.array([summary.seed_error for summary in known if np.isfinite(summary.seed_error)])
+        pooled = float(np.sqrt((errors**2).mean())) if errors.size else np.nan
         for measured, reported in ((cell.summary, cell.reference) for cell in row.cells):
             if measured is not None and reported is not None:
                 scores = (z_score(measured, reported, error) for error in (measured.seed_error, pooled))
@@ -84,12 +81,13 @@ class Line(NamedTuple):
 
 def write_tables(results: Results, folder: Path) -> list[Path]:
     """Writes one Markdown file per section, and one of the agreement with reported numbers; returns their paths."""
-    texts = {f"{section.name}.md": markdown(results, section) for section in results.spec.sections}
+    texts = {folder / f"{section.name}.md": markdown(results, section) for section in results.spec.sections}
     if compared := comparisons(results):
-        texts[AGREEMENT] = _agreement_markdown(results, compared)
-    for name, text in texts.items():
-        write_whole(folder / name, text)
-    return [folder / name for name in texts]
+        # No section's name has a dot.
+        texts[folder / "reported.numbers.md"] = _agreement_markdown(results, compared)
+    for path, text in texts.items():
+        write_whole(path, text)
+    return [*texts]
 
 
 def markdown(results: Results, section: Section) -> str:
@@ -238,8 +236,7 @@ def _agreement_markdown(results: Results, compared: Sequence[Comparison]) -> str
     apart = [
         (
             *(each.section, each.reported.dataset, each.metric, each.reported.column),
-            *(f"{each.measured.value:.4g}", f"{each.measured.seed_error:.2g}"),
-            f"{each.reported.value:.{each.reported.decimals}f}",
+            *(f"{each.measured.value:.4g}", f"{each.measured.seed_error:.2g}", each.reported.text),
             *(f"{each.z:+.1f}", f"{each.pooled_z:+.1f}"),
         )
         for each in compared
@@ -275,12 +272,9 @@ def _off(results: Results, section: Section, name: str) -> list[str]:
 
 def table_lines(results: Results, section: Section, *, by_class: bool) -> list[Line]:
     """Makes the lines of a section's table, by data set; with `by_class` also the lines of each class alone."""
-
-    def line(row: Row, *, is_of_class: bool) -> Line:
-        return Line(row.dataset, row.title, (*row.entries, row.baseline_entry), is_of_class)
-
-    found = [line(row, is_of_class=False) for row in results.rows(section)]
-    found += [line(row, is_of_class=True) for row in (results.class_rows(section) if by_class else ())]
+    rows = [(row, False) for row in results.rows(section)]
+    rows += [(row, True) for row in results.class_rows(section) if by_class]
+    found = [Line(row.dataset, row.title, (*row.entries, row.baseline_entry), of_class) for row, of_class in rows]
     if not section.drawn:
         return found
     lines = []

@@ -126,8 +126,7 @@ class Row:
         return tuple(map(self._entry, self.cells))
 
     def _entry(self, cell: Measured) -> Entry:
-        summary, reference = cell.summary, cell.reference
-        reported = "" if reference is None else f"{reference.value:.{reference.decimals}f}"
+        summary, reported = cell.summary, "" if cell.reference is None else cell.reference.text
         if summary is None or cell.is_diverged:
             text = "diverged" if cell.is_diverged else "not yet" if cell.is_asked else "–"
             return Entry(text, reported)
@@ -186,10 +185,8 @@ class Results:
             self.fingerprints: dict[str, str] = store.fact("fingerprints")
             # Two files may hold the same rows, which are then in memory once.
             kept = {key: store.dataset(key) for key in set(self.fingerprints.values())}
-            columns = store.fact("columns") or {}
-            self._datasets = {
-                n: with_columns(replace(kept[key], name=n), columns.get(n)) for n, key in self.fingerprints.items()
-            }
+            columns, names = store.fact("columns") or {}, self.fingerprints.items()
+            self._datasets = {n: with_columns(replace(kept[key], name=n), columns.get(n)) for n, key in names}
         # Tables, figures and the page ask again and again.
         self._rows: dict[Section, list[Row]] = {}
         self._prior_kls: dict[tuple[str, Settings], float] = {}
@@ -272,8 +269,8 @@ class Results:
         return Row(name, metric, heading, better, is_ranked, tuple(map(Measured, *parts)))
 
     def _summary(self, name: str, settings: Settings, metric: str) -> Summary | None:
-        found = [self.store.measures(cell.key).get(metric) for cell in self.cells(name, settings)]
-        measures = [measure for measure in found if measure is not None]
+        by_seed = [self.store.measures(cell.key) for cell in self.cells(name, settings)]
+        measures = [measures[metric] for measures in by_seed if metric in measures]
         # All seeds of classifiers and likelihoods are measured on the same held-out rows.
         on_same_rows = settings.kind == "classifier" or metric == "nll"
         return summarize(measures, on_same_rows=on_same_rows) if measures else None
@@ -318,9 +315,5 @@ _cell = lru_cache(maxsize=100_000)(Cell)
 
 
 def _one_evaluation(baseline: Baseline) -> Summary:
-    return Summary(
-        baseline.value,
-        baseline.spread,
-        baseline.n_repeats - 1 if baseline.n_repeats > 1 else np.inf,
-        baseline.n_repeats,
-    )
+    n = baseline.n_repeats
+    return Summary(baseline.value, baseline.spread, n - 1 if n > 1 else np.inf, n)

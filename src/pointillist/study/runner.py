@@ -43,7 +43,9 @@ def run_study(spec: Spec, store: Store, console: Console) -> None:
     """
     study = _begin(spec, store)
     pending = study.pending(store)
-    with Bar(console, study.n_steps(pending, store)) as bar, deferred_interrupt(console) as interruption:
+    # A step is a model to train, or a cell to measure.
+    n_steps = len(_untrained(pending, store)) + len(pending)
+    with Bar(console, n_steps) as bar, deferred_interrupt(console) as interruption:
         compute(Shared(study, store, bar, interruption), pending, study.without_baselines(store))
 
 
@@ -52,17 +54,24 @@ def _begin(spec: Spec, store: Store) -> Study:
     configure()
     datasets = {name: load_dataset(name) for section in spec.sections for name in section.datasets}
     check_data(spec, datasets)
-    versions = {name: version(name) for name in ("pointillist", "jax", "numpy", "scikit-learn")}
-    machine = {"processor": platform.processor() or platform.machine(), "devices": jax.device_count()}
+    facts = {
+        "fingerprints": {name: dataset.fingerprint for name, dataset in datasets.items()},
+        "columns": {name: columns_to_json(dataset) for name, dataset in datasets.items()},
+        "spec": to_json(spec),
+        "versions": {name: version(name) for name in ("pointillist", "jax", "numpy", "scikit-learn")},
+        "machine": {"processor": platform.processor() or platform.machine(), "devices": jax.device_count()},
+    }
     with store.transaction():
         for dataset in datasets.values():
             store.add_dataset(dataset)
-        store.set_fact("fingerprints", {name: dataset.fingerprint for name, dataset in datasets.items()})
-        store.set_fact("columns", {name: columns_to_json(dataset) for name, dataset in datasets.items()})
-        store.set_fact("spec", to_json(spec))
-        store.set_fact("versions", versions)
-        store.set_fact("machine", machine)
+        for name, fact in facts.items():
+            store.set_fact(name, fact)
     return Study(spec, datasets)
+
+
+def _untrained(cells: Sequence[Cell], store: Store) -> set[str]:
+    models = {cell.model_key for cell in cells if cell.model_key}
+    return {key for key in models if store.model(key) is None}
 
 
 def compute(shared: Shared, cells: Sequence[Cell], baselines_of: Sequence[str]) -> None:
@@ -81,8 +90,7 @@ def compute(shared: Shared, cells: Sequence[Cell], baselines_of: Sequence[str]) 
         measuring = _Measuring(shared, scorers, pool)
         try:
             measuring.begin_baselines(baselines_of)
-            models = {cell.model_key for cell in cells if cell.model_key}
-            untrained = {key for key in models if store.model(key) is None}
+            untrained = _untrained(cells, store)
             measuring.begin([cell for cell in cells if cell.model_key not in untrained])
             for stack in stacks([cell for cell in cells if cell.model_key in untrained], study.by_fingerprint):
                 train(shared, stack, measuring.store_finished)
@@ -107,9 +115,9 @@ class _Measuring:
     def begin_baselines(self, names: Sequence[str]) -> None:
         """Begins to measure the baselines (data against data) of some data sets, where the store lacks them."""
         study, store = self.shared.study, self.shared.store
-        for name, missing in [(name, list(study.missing_baselines(name, store))) for name in names]:
+        for name in names:
             dataset, what = study.datasets[name], f"baseline of {short_name(name)}"
-            for key, settings, quantities in missing:
+            for key, settings, quantities in study.missing_baselines(name, store):
                 self.shared.bar.say(f"{what}: data against data")
                 scorer = self.scorers[dataset.fingerprint].result if settings.kind == "classes" else None
                 add = partial(store.add_baselines, dataset.fingerprint, key)

@@ -164,7 +164,6 @@ CHECKS["beta_range"] = _beta_range
 """Checks by key of `Settings`."""
 
 SEEDS: Check = Parameter(help="Number of seeds.", low=1, high=1000, types=(int,)).checked
-"""The check of a number of seeds."""
 
 
 def symbol(key: str) -> str:

@@ -1,6 +1,6 @@
 """A study with its data sets, and the state that the parts of a running study share."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -55,11 +55,6 @@ class Study:
             unknown = [quantity for quantity in QUANTITIES[settings.kind] if quantity not in known]
             if missing := [quantity for quantity in unknown if measuring.has_baseline(quantity, dataset, settings)]:
                 yield key, settings, missing
-
-    def n_steps(self, cells: Sequence[Cell], store: Store) -> int:
-        """Number of steps of some cells, for the progress bar: models that the store lacks, and cells to measure."""
-        models = {cell.model_key for cell in cells if cell.model_key}
-        return sum(store.model(key) is None for key in models) + len(cells)
 
 
 @dataclass(frozen=True)

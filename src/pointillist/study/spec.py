@@ -10,11 +10,8 @@ from typing import Any
 from pointillist.models.parameters import shown
 from pointillist.study.settings import CHECKS, SEEDS, Check, Settings, label, short_text, symbol
 
-MAX_SETTINGS = 10_000
-"""Most settings of a study, over all sections."""
-
-MAX_CELLS = 200_000
-"""Most cells of a study, over all sections: data sets times settings times seeds."""
+MAX_SETTINGS, MAX_CELLS = 10_000, 200_000
+"""Most settings of a study, and most cells (data sets times settings times seeds), over all sections."""
 
 MAX_NAME = 200
 """Most bytes that a section and a data set may add to the name of a figure's file, which has at most 255."""
@@ -41,6 +38,11 @@ class ReferenceValue:
             raise ValueError("a reported number must be one of at most 1e+100")
         if type(self.decimals) is not int or not 0 <= self.decimals <= 30:
             raise ValueError("a reported number has at most 30 decimal places")
+
+    @property
+    def text(self) -> str:
+        """The number as it was printed."""
+        return f"{self.value:.{self.decimals}f}"
 
 
 @dataclass(frozen=True)
@@ -84,9 +86,8 @@ class Section:
     def title_of(self, column: Column) -> str:
         """Returns a column's label with the names of the settings that vary."""
         heads = {"schedule": "", "method": "", "classifier": "", "beta_range": "beta "}
-        values = {key: getattr(column.settings, key) for key in self.varied}
-        known = {key: value for key, value in values.items() if value is not None}
-        titles = [f"{heads.get(key, f'{symbol(key)} = ')}{label(key, value)}" for key, value in known.items()]
+        values = [(key, getattr(column.settings, key)) for key in self.varied]
+        titles = [f"{heads.get(key, f'{symbol(key)} = ')}{label(key, it)}" for key, it in values if it is not None]
         return ", ".join(titles) or column.label
 
 
@@ -166,11 +167,14 @@ def from_json(content: dict[str, Any]) -> Spec:
 
 
 def _section_from(content: dict[str, Any]) -> Section:
-    values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in content.items()}
     checked("section", content["name"], section_name)
-    columns = tuple(Column(each["label"], _settings_from(each["settings"])) for each in content["columns"])
-    reference = tuple(ReferenceValue(**each) for each in content["reference"])
-    return Section(**{**values, "columns": columns, "reference": reference})
+    lists = {
+        "datasets": tuple(content["datasets"]),
+        "varied": tuple(content["varied"]),
+        "columns": tuple(Column(each["label"], _settings_from(each["settings"])) for each in content["columns"]),
+        "reference": tuple(ReferenceValue(**each) for each in content["reference"]),
+    }
+    return Section(**{**content, **lists})
 
 
 def _settings_from(content: dict[str, Any]) -> Settings:

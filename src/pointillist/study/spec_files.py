@@ -17,7 +17,7 @@ from typing import Any
 from pointillist.atomic_files import check_regular, naming
 from pointillist.datasets.pointsets import POINTSETS
 from pointillist.files.formats import READABLE
-from pointillist.foreign_text import printable
+from pointillist.foreign_text import is_numeral, printable
 from pointillist.models.parameters import shown
 from pointillist.study.quantities import QUANTITIES
 from pointillist.study.settings import CHECKS, SEEDS, Check, Settings, label, short_text
@@ -38,7 +38,6 @@ Keys = tuple[str, ...]
 """Keys of nested tables, from the outermost one."""
 
 BUILT_IN = ("report", "recipes")
-"""Names of the built-in specs."""
 
 MAX_FILE = 2**20
 """Most bytes of a spec, and of a file of reported numbers."""
@@ -65,10 +64,9 @@ def parse_spec(text: str, path: Path) -> Spec:
     """Parses a spec's text; `path` names it in errors, and files in it are relative to the path's folder."""
     try:
         content = tomllib.loads(text)
-    except RecursionError as error:
-        raise SpecError(f"{path}: its lists or tables are nested too deeply") from error
-    except ValueError as error:
-        raise SpecError(f"{path}: {error}") from error
+    except (RecursionError, ValueError) as error:
+        reason = "its lists or tables are nested too deeply" if isinstance(error, RecursionError) else error
+        raise SpecError(f"{path}: {reason}") from error
     return _Reader(path).spec(content)
 
 
@@ -297,11 +295,5 @@ def _reported(line: dict[str, str], column: str, where: str) -> ReferenceValue:
 
 def _normal(text: str) -> list[list[float | str]]:
     """Normalizes a setting, so that 1e-4..0.02 and 0.0001..2e-2 are the same."""
-
-    def number(part: str) -> float | str:
-        try:
-            return float(part)
-        except ValueError:
-            return part.strip().casefold()
-
-    return [list(map(number, value.split(".."))) for value in text.split(", ")]
+    values = [value.split("..") for value in text.split(", ")]
+    return [[float(part) if is_numeral(part) else part.strip().casefold() for part in parts] for parts in values]

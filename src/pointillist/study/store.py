@@ -157,7 +157,8 @@ class Store(AbstractContextManager):
     def add_dataset(self, dataset: Dataset) -> None:
         """Stores a data set's rows under its fingerprint."""
         labels = None if dataset.labels is None else dataset.labels.astype("<i4").tobytes()
-        self._put("datasets", dataset.fingerprint, dataset.name, *_packed(dataset.rows), labels)
+        rows = dataset.rows
+        self._put("datasets", dataset.fingerprint, dataset.name, rows.shape[1], _bytes_of(rows), labels)
 
     def dataset(self, fingerprint: str) -> Dataset:
         """Reads a stored data set."""
@@ -212,7 +213,7 @@ class Store(AbstractContextManager):
 
     def add_rows(self, key: str, rows: Float[np.ndarray, "n d"]) -> None:
         """Stores generated rows, shape (n_samples, d), scaled."""
-        self._put("rows", key, *_packed(rows))
+        self._put("rows", key, rows.shape[1], _bytes_of(rows))
 
     def rows(self, key: str) -> Float[np.ndarray, "n d"] | None:
         """Reads generated rows, shape (n_samples, d), scaled, if all are there."""
@@ -257,10 +258,6 @@ def _bytes_of(array: np.ndarray) -> bytes:
 
 def _floats(data: bytes) -> np.ndarray:
     return np.frombuffer(data, "<f4").astype(np.float32)
-
-
-def _packed(rows: np.ndarray) -> tuple[int, bytes]:
-    return rows.shape[1], _bytes_of(rows)
 
 
 def _rows(_: str, columns: int, data: bytes) -> np.ndarray:

@@ -134,7 +134,7 @@ def page_content(results: Results, live: Mapping[str, str] = MappingProxyType({}
         summary=_summary(results),
         kinds={section.kind for section in results.spec.sections},
         glance=glance(results),
-        sentences=_sentences(results, sections),
+        sentences=_sentences(results),
         caution=caution(results),
         figure=_figure(results),
         agreement=f"{agreement} {'; '.join(parts)}." if parts else "",
@@ -144,17 +144,14 @@ def page_content(results: Results, live: Mapping[str, str] = MappingProxyType({}
     )
 
 
-def _sentences(results: Results, sections: list[dict[str, Any]]) -> list[tuple[str, str]]:
+def _sentences(results: Results) -> list[tuple[str, str]]:
     """Sum the study up in at most six sentences, each with the view that it is about; empty for the whole study.
 
     With few trainings of each setting, they compare settings with the data alone: two settings may differ by luck.
     """
-    first = [results_line(results), caution(results)]
-    sums = [
-        (sum_up(results, section), shown["view"])
-        for section, shown in zip(results.spec.sections, sections, strict=True)
-    ]
-    return [each for each in [*((text, "") for text in first), *sums] if each[0]][:MOST_SENTENCES]
+    sentences = [(results_line(results), ""), (caution(results), "")]
+    sentences += [(sum_up(results, section), view_name(section)) for section in results.spec.sections]
+    return [each for each in sentences if each[0]][:MOST_SENTENCES]
 
 
 def _figure(results: Results) -> str:
@@ -197,9 +194,8 @@ def _summary(results: Results) -> list[str]:
     errors = f"Errors are standard errors over {results.seeds}, which cover training and sampling"
     if not results.covers_training:
         errors = f"Errors are standard errors of sampling only ({results.seeds}): two trainings may differ by more"
-    lines = [f"{results_line(results)} {what}. {errors}."]
     made_by = ", ".join(f"{name} {version}" for name, version in results.origin("versions").items())
     machine = results.origin("machine").items()
     made_on = ", ".join(count(v, name.removesuffix("s")) if isinstance(v, int) else str(v) for name, v in machine)
-    origin = ". ".join(part for part in (made_by and f"Made by {made_by}", made_on and f"Machine: {made_on}") if part)
-    return [*lines, origin] if origin else lines
+    origin = ". ".join(filter(None, (made_by and f"Made by {made_by}", made_on and f"Machine: {made_on}")))
+    return [f"{results_line(results)} {what}. {errors}.", *filter(None, [origin])]

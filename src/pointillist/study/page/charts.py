@@ -66,8 +66,7 @@ def _number(value: float) -> float | None:
 
 def pictures(results: Results) -> tuple[dict[str, Any], dict[str, Any]]:
     """Collects real rows and their window by a data set's short name, and generated rows by key, once each."""
-    sets: dict[str, Any] = {}
-    draws: dict[str, Any] = {}
+    sets, draws = dict[str, Any](), dict[str, Any]()
     for section in results.spec.sections:
         for name in section.drawn:
             dataset = results.dataset(name)
@@ -91,9 +90,8 @@ def draw_keys(results: Results, section: Section, name: str) -> list[str]:
 
 def _packed(window: Window, rows: np.ndarray, labels: np.ndarray | None) -> dict[str, Any]:
     """Packs coordinates within the window as 16-bit little-endian integers by class, and counts the rows outside."""
-    is_finite = np.isfinite(rows).all(axis=1)
-    if not is_finite.all():
-        return {"n": len(rows), "lost": int((~is_finite).sum())}
+    if n_lost := int((~np.isfinite(rows)).any(axis=1).sum()):
+        return {"n": len(rows), "lost": n_lost}
     shown, is_inside = window.split(rows)
     chosen = evenly(len(rows))
     chosen = chosen[is_inside[chosen]]

@@ -1,6 +1,7 @@
 """Conclusions of a section's tests, in sentences."""
 
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -171,17 +172,14 @@ def _baseline(section: Section, rows: list[Row]) -> str:
 
 def _missing(results: Results, section: Section) -> Iterator[str]:
     finished = results.store.finished()
-    diverged: dict[str, list[int]] = {}
-    missing: dict[str, list[int]] = {}
-    n_missing = 0
+    diverged, missing, n_missing = defaultdict[str, list[int]](list), defaultdict[str, list[int]](list), 0
     for name in section.datasets:
         rows = [row for row in results.rows(section) if row.name == name]
         for i, column in enumerate(section.columns):
             if any(row.cells[i].is_diverged for row in rows):
-                diverged.setdefault(short_name(name), []).append(i)
-            n = sum(cell.key not in finished for cell in results.cells(name, column.settings))
-            if n:
-                missing.setdefault(short_name(name), []).append(i)
+                diverged[short_name(name)].append(i)
+            if n := sum(cell.key not in finished for cell in results.cells(name, column.settings)):
+                missing[short_name(name)].append(i)
                 n_missing += n
     if diverged:
         yield f"Without numbers, because a model diverged: {_by_set(section, diverged)}."
@@ -189,7 +187,7 @@ def _missing(results: Results, section: Section) -> Iterator[str]:
         yield f"Not finished and not included here: {count(n_missing, 'run')}, {_by_set(section, missing)}."
 
 
-def _by_set(section: Section, columns: dict[str, list[int]]) -> str:
+def _by_set(section: Section, columns: Mapping[str, list[int]]) -> str:
     """Lists columns by set, as settings that sets share."""
     by_settings: dict[str, list[str]] = {}
     for name, chosen in columns.items():

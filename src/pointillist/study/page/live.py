@@ -1,5 +1,6 @@
 """The models in a study's page, with everything that a browser needs to draw their rows."""
 
+from collections import defaultdict
 from collections.abc import Iterator
 from itertools import chain, zip_longest
 from typing import Any
@@ -68,18 +69,15 @@ def choices(results: Results) -> Iterator[tuple[str, Column, Cell]]:
     Yields:
         Data set, column and cell of seed 0.
     """
-    found: dict[tuple[str, bool], list[tuple[float, Column]]] = {}
+    found = defaultdict[tuple[str, bool], list[tuple[float, str, Column]]](list)
     for section in results.spec.sections:
         for row in (row for row in results.rows(section) if row.metric == "emd"):
             for column, measured in zip(section.columns, row.cells, strict=True):
                 value = measured.value if np.isfinite(measured.value) else np.inf
-                found.setdefault((row.name, column.settings.class_embedding > 0), []).append((value, column))
-    ranked = [
-        [(name, column) for _, column in sorted(columns, key=lambda each: each[0])]
-        for (name, _), columns in found.items()
-    ]
+                found[row.name, column.settings.class_embedding > 0].append((value, row.name, column))
+    ranked = [sorted(columns, key=lambda each: each[0]) for columns in found.values()]
     seen = set()
-    for name, column in filter(None, chain.from_iterable(zip_longest(*ranked))):
+    for _, name, column in filter(None, chain.from_iterable(zip_longest(*ranked))):
         cell = results.cells(name, column.settings)[0]
         if cell.model_key not in seen:
             seen.add(cell.model_key)
@@ -111,11 +109,9 @@ def _model(results: Results, name: str, column: Column, cell: Cell) -> dict[str,
 
 
 def _dataset(dataset: Dataset) -> dict[str, Any]:
-    window = Window.around(dataset.rows)
-    n = len(dataset.rows)
+    window, (n, d) = Window.around(dataset.rows), dataset.rows.shape
     chosen = np.arange(min(n, MOST_REAL_ROWS)) * n // min(n, MOST_REAL_ROWS)
-    shown = (dataset.rows.astype(np.float64) - window.origin) @ window.directions
-    d = dataset.rows.shape[1]
+    shown, _ = window.split(dataset.rows)
     low, high = shown.min(axis=0), shown.max(axis=0)
     scaling = dataset.scaling or AffineScaling.identity(d)
     return {

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 from pointillist.study.page.conclusions import live_name, n_steps, settings, view_name
 from pointillist.study.quantities import QUANTITIES
 from pointillist.study.result_tables import Line, table_lines
-from pointillist.study.results import BANDS, Results, Row
+from pointillist.study.results import BANDS, Results
 from pointillist.study.settings import Settings
 from pointillist.study.spec import Section, short_name
 
@@ -70,18 +70,18 @@ def glance(results: Results) -> tuple[list[tuple[str, str, str]], dict[str, list
 
     Returns view, name and metric of each section, and by data set a cell for each section; None if it lacks the set.
     """
-    heads = []
-    lines: dict[str, list[GlanceCell | None]] = {short_name(name): [] for name in results.fingerprints}
-    for section in results.spec.sections:
-        metric, (title, _) = next(iter(QUANTITIES[section.kind].items()))
-        heads.append((view_name(section), section.name, title))
-        for name, cells in lines.items():
-            rows = [row for row in results.rows(section) if row.dataset == name]
-            cells.append(next((_glance_cell(section, row, rows) for row in rows if row.metric == metric), None))
-    return heads, lines
+    sections = results.spec.sections
+    heads = [(view_name(each), each.name, next(iter(QUANTITIES[each.kind].values())).title) for each in sections]
+    names = map(short_name, results.fingerprints)
+    return heads, {name: [_glance_cell(results, section, name) for section in sections] for name in names}
 
 
-def _glance_cell(section: Section, row: Row, rows_of_set: list[Row]) -> GlanceCell:
+def _glance_cell(results: Results, section: Section, name: str) -> GlanceCell | None:
+    # The first row of a set is of the section's first metric.
+    rows = [row for row in results.rows(section) if row.dataset == name]
+    if not rows:
+        return None
+    row = rows[0]
     if not row.present:
         return GlanceCell("diverged" if any(cell.is_diverged for cell in row.cells) else "")
     if not row.is_ranked:
@@ -94,7 +94,7 @@ def _glance_cell(section: Section, row: Row, rows_of_set: list[Row]) -> GlanceCe
     value = f"{low} to {high}" if low != high else low
     bands = [*BANDS]
     # By the metric by which the setting is worst.
-    leaders = [(other.title, other.cells[row.leader]) for other in rows_of_set if other.cells[row.leader].band[0]]
+    leaders = [(other.title, other.cells[row.leader]) for other in rows if other.cells[row.leader].band[0]]
     if not leaders:
         return GlanceCell(text, value)
     title, worst = max(leaders, key=lambda each: (bands.index(each[1].band[0]), each[1].excess or 0.0))
