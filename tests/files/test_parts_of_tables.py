@@ -3,6 +3,7 @@
 import duckdb
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from pyarrow import csv, dataset, parquet
 
@@ -95,6 +96,19 @@ def test_a_sample_is_completed_with_the_extremes_and_the_categories_that_it_lack
     as_texts = pa.table({"n": table["name"]})
     with pytest.warns(UserWarning):
         assert {"0", str(n - 1)} <= {*sample_rows(as_texts.to_batches(), "X", RowLimit(50))["n"].to_pylist()}
+
+
+def test_samples_of_views_and_of_dictionaries_with_equal_and_null_entries(table):
+    indices = pa.array([0] * 7 + [2] + [1] * (len(table) - 8))
+    repeated = pa.DictionaryArray.from_arrays(indices, pa.array(["usual", None, "rare", "rare"]))
+    other = pa.DictionaryArray.from_arrays(pc.if_else(pc.equal(indices, 2), 3, indices), repeated.dictionary)
+    views = repeated.dictionary_decode().cast(pa.string_view())
+    found = pa.table({"repeated": repeated, "other": other, "views": views})
+    with pytest.warns(UserWarning):
+        sample = sample_rows(found.to_batches(100), "X", RowLimit(50))
+    assert sample.schema == found.schema
+    for column in sample.columns:
+        assert {"usual", "rare", None} == {*column.to_pylist()}
 
 
 @pytest.mark.parametrize("ending", [".csv", ".parquet"])

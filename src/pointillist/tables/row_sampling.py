@@ -118,7 +118,8 @@ def sample_rows(
         # Each row has a uniform number, and those with the lowest numbers form the sample.
         drawn = rng.random(batch.num_rows)
         is_kept = drawn < highest
-        n += batch.num_rows
+        n, schema = n + batch.num_rows, batch.schema
+        batch = batch.cast(_filterable(schema))
         rows = pa.Table.from_batches([batch])
         kept.append(rows if is_kept.all() else rows.filter(is_kept))
         draws.append(drawn[is_kept])
@@ -129,7 +130,7 @@ def sample_rows(
             seen = _SeenValues(kept) if is_completed and seen is None else seen
             highest, kept, draws = _lowest(kept, draws, most_rows)
     if most_rows is None or n <= most_rows:
-        return pa.concat_tables(kept) if kept else None
+        return pa.concat_tables(kept).cast(schema) if kept else None
     warnings.warn(
         f"{what}: only a random sample of {most_rows:,} of {n:,} rows is used",
         UserWarning,
@@ -137,7 +138,16 @@ def sample_rows(
     )
     seen = _SeenValues(kept) if is_completed and seen is None else seen
     sample = _lowest(kept, draws, most_rows)[1][0]
-    return sample if seen is None else pa.concat_tables([sample, *seen.absent_from(sample)])
+    added = [] if seen is None else seen.absent_from(sample)
+    return pa.concat_tables([sample, *added]).cast(schema)
+
+
+def _filterable(schema: "pa.Schema") -> "pa.Schema":
+    """Replaces the type string_view, which Arrow cannot filter."""
+    for i, field in enumerate(schema):
+        if pa.types.is_string_view(field.type):
+            schema = schema.set(i, field.with_type(pa.large_string()))
+    return schema
 
 
 def _lowest(
@@ -219,7 +229,8 @@ class _SeenValues:
 def _categories(cells: "pa.Array") -> "pa.Array":
     """Returns the distinct values of a column that may be categories; none for fractions and times."""
     if pa.types.is_dictionary(cells.type):
-        return cells.dictionary.take(pc.unique(cells.indices).drop_null())
+        # A dictionary may have equal and null entries.
+        return pc.unique(cells.dictionary.take(pc.unique(cells.indices).drop_null())).drop_null()
     tests = pa.types.is_string, pa.types.is_large_string, pa.types.is_integer, pa.types.is_boolean
     if any(test(cells.type) for test in tests):
         return pc.unique(cells).drop_null()
@@ -228,7 +239,7 @@ def _categories(cells: "pa.Array") -> "pa.Array":
 
 def _first_row(cells: "pa.Array", value: Any) -> int:
     if pa.types.is_dictionary(cells.type):
-        return _first_row(cells.indices, _first_row(cells.dictionary, value))
+        cells = cells.dictionary_decode()
     row: int = pc.index(cells, pa.scalar(value, cells.type)).as_py()
     return row
 
