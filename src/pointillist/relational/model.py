@@ -42,17 +42,11 @@ class RelationalModel:
         """Names of the tables without a parent that decides how many rows they have."""
         return [each.name for each in self.tables if first_key(self.schema, each) is None]
 
-    def sampler(
-        self, where: Mapping[str, Any] | None = None, given: Mapping[str, Any] | None = None, seed: int = 0
-    ) -> Sampler:
-        """Prepares a draw; see `Sampler`."""
-        return Sampler(self.schema, self.tables, where or {}, given or {}, self.rules, seed)
-
     def sample(
         self, n_rows: Mapping[str, int], where: Mapping[str, Any], given: Mapping[str, Any], seed: int
     ) -> dict[str, Any]:
         """Draws all tables; see `Sampler`."""
-        parts = list(self.sampler(where, given, seed).parts(n_rows))
+        parts = list(Sampler(self, where, given, seed).parts(n_rows))
         found = dict(given)
         for each in self.tables:
             if each.name not in given:

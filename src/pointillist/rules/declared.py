@@ -95,11 +95,7 @@ class Declared(ABC):
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> Self:
-        """Rebuild a rule from the result of `to_json`, or from a table of a TOML file.
-
-        Raises:
-            ValueError: In one line, if a key is missing or unknown, or has a wrong value.
-        """
+        """Rebuild a rule from `to_json` or a table of a TOML file; raise a ValueError if a key or value is wrong."""
         values: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value for name, value in content.items()
         }
