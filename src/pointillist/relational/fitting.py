@@ -134,8 +134,8 @@ class TrainingRows:
     ) -> None:
         self.schema, self.frames, self._rng, self._is_fit = schema, frames, rng, not models
         firsts = {name: positions.first(name) for name in schema.tables}
-        features, orders = {each.name: each.features for each in models}, {each.name: each.order for each in models}
-        self.database = Database(schema, features, orders, rows=dict(positions.rows), firsts=firsts)
+        self.database = Database.of(schema, models, firsts)
+        self.database.rows |= positions.rows
         self.targets = {each.name: dict(each.targets) for each in models}
         self._sorted: dict[str, Int[np.ndarray, " n"]] = {}
 
@@ -152,8 +152,7 @@ class TrainingRows:
             rows = database.rows[other.name]
             count = np.bincount(rows[rows >= 0], minlength=len(frame.table)).astype(float)
             cells[f"{other.name}{SEPARATOR}{COUNT}"] = number_column(count)
-        found = [Feature.of(column, each) for column, each in cells.items()]
-        database.features.setdefault(name, tuple(each for each in found if each is not None))
+        database.features.setdefault(name, Feature.all_of(cells))
         for other in self.schema.keys_to(name):
             if database.firsts[other.table] == other:
                 cells |= self._summaries(other, len(frame.table))
@@ -187,8 +186,7 @@ class TrainingRows:
                 continue
             parent = self.frames[key.parent]
             columns = {} if key.is_self else {column: parent.table.column(column) for column in parent.learned}
-            features = [Feature.of(column, cells) for column, cells in columns.items()]
-            some = tuple([each for each in features if each is not None][:MOST_TARGET_FEATURES])
+            some = Feature.all_of(columns)[:MOST_TARGET_FEATURES]
             found |= linked(key, self.database.rows[key.name], targets.setdefault(key.name, some), columns)
             if self._is_fit and (self.database.rows[key.name] >= 0).all():
                 del found[f"{key.name}{SEPARATOR}{IS_MISSING}"]

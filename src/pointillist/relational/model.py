@@ -15,10 +15,10 @@ from pointillist.models.saving import content_of, model_from
 from pointillist.relational.database import Order, TableModel
 from pointillist.relational.features import Feature
 from pointillist.relational.rows import RowDrawer
-from pointillist.relational.sampling import Sampler, first_key
+from pointillist.relational.sampling import Sampler
 from pointillist.rules.related_tables import RelatedRules
 from pointillist.tables.layout import Layout
-from pointillist.tables.schema import Schema
+from pointillist.tables.schema import ForeignKey, Schema
 from pointillist.tables.subjects import Subjects
 
 
@@ -38,9 +38,18 @@ class RelationalModel:
     subjects: Subjects | None = None
 
     @property
+    def first_keys(self) -> dict[str, ForeignKey | None]:
+        """The key of the parent that decides the number of rows of each table: one that rows are not matched by."""
+        found: dict[str, ForeignKey | None] = {}
+        for each in self.tables:
+            keys = self.schema.foreign_keys.get(each.name, ())
+            found[each.name] = keys[0] if keys and keys[0].name not in each.targets else None
+        return found
+
+    @property
     def roots(self) -> list[str]:
         """Names of the tables without a parent that decides how many rows they have."""
-        return [each.name for each in self.tables if first_key(self.schema, each) is None]
+        return [name for name, key in self.first_keys.items() if key is None]
 
     def sample(
         self, n_rows: Mapping[str, int], where: Mapping[str, Any], given: Mapping[str, Any], seed: int

@@ -20,7 +20,7 @@ from pointillist.relational.features import SEPARATOR, Cells, moved_positions, m
 from pointillist.relational.matching import coordinates, earlier_rows, fitted_counts, matched, without_repeats
 from pointillist.relational.rows import CHUNK_ROWS, FEW_ROWS
 from pointillist.tables.frames import aligned
-from pointillist.tables.schema import ForeignKey, Positions, Schema
+from pointillist.tables.schema import ForeignKey, Positions
 from pointillist.tables.table import Column, kind_of
 
 if TYPE_CHECKING:
@@ -51,13 +51,8 @@ class Sampler:
         for condition, value in where.items():
             table, column = schema.table_and_column(condition)
             self._where.setdefault(table, {})[column] = value
-        firsts = {name: first_key(schema, model) for name, model in self._models.items()}
-        self._database = Database(
-            schema,
-            {name: model.features for name, model in self._models.items()},
-            {name: model.order for name, model in self._models.items()},
-            firsts=firsts,
-        )
+        firsts = model.first_keys
+        self._database = Database.of(schema, model.tables, firsts)
         for name in given:
             if name not in self._models:
                 raise ValueError(f"given names table {name!r}: the tables are {', '.join(schema.tables)}")
@@ -335,9 +330,3 @@ def _numbered(numbers: Int[np.ndarray, " n"], kind: str) -> Column:
 
 def _is_yes(cells: Column) -> np.ndarray:
     return np.array([each == "yes" for each in cells.categories or ()] or [False])[cells.values.astype(np.int64)]
-
-
-def first_key(schema: Schema, model: TableModel) -> ForeignKey | None:
-    """The key of the parent that decides the number of rows: one that rows are not matched by."""
-    keys = schema.foreign_keys.get(model.name, ())
-    return keys[0] if keys and keys[0].name not in model.targets else None

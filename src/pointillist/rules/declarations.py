@@ -79,8 +79,7 @@ def increments_in(declared: Sequence[Declared]) -> dict[Any, float]:
 def obeying(declared: Sequence[Declared], table: Table) -> Mask:
     """Return which training rows to keep: all, without the rows that break a rule of `on_violation="drop"`.
 
-    Raises:
-        ValueError: In one line, if rows break a rule that refuses this, or if fewer than two rows are kept.
+    Raises a ValueError if rows break a rule that refuses this, or if fewer than two rows are kept.
     """
     wanted = names_in(declared)
     if not wanted:

@@ -301,8 +301,10 @@ class Expression(Rule):
         """Change nothing: the rows are drawn again."""
 
     def broken(self, columns: Sequence[Column], ranges: Sequence[NumberRange]) -> Mask:
-        chosen = [columns[column] for column in self.columns]
-        return ~np.any([cells.is_missing for cells in chosen], axis=0) & ~self.is_true(chosen)
+        return self._is_false([columns[column] for column in self.columns])
+
+    def _is_false(self, cells: Sequence[Column]) -> Mask:
+        return ~np.any([each.is_missing for each in cells], axis=0) & ~self.is_true(cells)
 
     def contradicted(self, conditions: Conditions) -> Mask:
         """Find the rows in which all cells are observed and the expression is false."""
@@ -310,8 +312,7 @@ class Expression(Rule):
             return np.zeros(1, bool)
         cells = [conditions.observed[column] for column in self.columns]
         n = max(len(each.values) for each in cells)
-        observed = {column: each.part(slice(0, n), n) for column, each in zip(self.columns, cells, strict=True)}
-        return self.broken([observed.get(i, cells[0]) for i in range(max(self.columns) + 1)], ())
+        return self._is_false([each.part(slice(0, n), n) for each in cells])
 
     def text(self, names: Sequence[Any]) -> str:
         return self.source

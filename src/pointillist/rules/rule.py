@@ -244,11 +244,7 @@ class Rule(ABC):
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> Self:
         """Rebuild a rule from the result of `to_json`; raise a ValueError if it is not valid."""
-        values: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value for name, value in content.items()
-        }
-        del values["kind"]
-        return cls(**values)
+        return cls(**arguments_of(content))
 
     def cells(self, columns: Sequence[Column]) -> tuple[Numbers, Mask]:
         """Return the numbers (or indices of categories) of the rule's columns, and which rows miss none of them."""
@@ -296,6 +292,13 @@ class NumberRule(Rule):
         for column in self.columns:
             if encoders[column].categories is not None:
                 raise ValueError(f"column {encoders[column].name!r} has categories, but a rule about numbers")
+
+
+def arguments_of(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the attributes of a rule in JSON values, in which lists represent tuples."""
+    return {
+        name: tuple(value) if isinstance(value, list) else value for name, value in content.items() if name != "kind"
+    }
 
 
 def _is_valid(value: Any, annotation: Any) -> bool:
