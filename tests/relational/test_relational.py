@@ -10,6 +10,7 @@ from pointillist import Diffusion, RelationalDiffusion
 from pointillist.models.configuration import Configuration
 from pointillist.models.container import ModelFileError
 from pointillist.relational.fitting import check_configuration
+from pointillist.relational.sampling import Sampler
 
 TINY = {"epochs": 2, "width": 8, "depth": 1, "random_state": 0, "verbose": False}
 KEYS = {
@@ -93,7 +94,7 @@ def test_conditions_hold_in_their_tables_and_parents_have_summaries_that_fit_the
     drawn = model.sample(where={"customers.country": "FR", "orders.status": "paid"}, random_state=0)
     assert (drawn["customers"].country == "FR").all() and len(drawn["orders"])
     assert (drawn["orders"].status == "paid").all()
-    sampler = model.model_.sampler({"orders.status": "paid"})
+    sampler = Sampler(model.model_, {"orders.status": "paid"}, {}, 0)
     fraction, number = sampler._implied(model.model_.tables[0]).items()
     assert fraction[0].startswith("orders.customer›fraction of status")
     assert fraction[1].values[0] == fraction[0].endswith("paid") and number[1].values[0] == 1

@@ -151,7 +151,7 @@ def test_numbers_of_children_in_parts_have_the_distribution_of_the_training_rows
 def test_tables_are_drawn_in_parts_with_valid_keys(model, monkeypatch, tmp_path):
     monkeypatch.setattr(sampling, "ROWS_PER_PART", 40)
     drawn = model.sample(scale=2, random_state=0)
-    parts = list(model.model_.sampler(seed=0).parts({"customers": 120}))
+    parts = list(sampling.Sampler(model.model_, {}, {}, 0).parts({"customers": 120}))
     assert len(parts) > 5 and sum(len(part["customers"]) for part in parts) == 120
     assert drawn["customers"].id.tolist() == [*range(1, 121)] and not broken(drawn).any()
     for part in parts:
@@ -178,7 +178,7 @@ def test_parts_leave_the_tables_whole_to_which_other_rows_refer(monkeypatch):
     keys["foreign_keys"] = {"orders": {"customer": "customers", "product": "products"}}
     model = RelationalDiffusion(**keys, **TINY).fit(tables).model_
     monkeypatch.setattr(sampling, "ROWS_PER_PART", 40)
-    first, *others = model.sampler(seed=0).parts({"customers": 60, "products": 3})
+    first, *others = sampling.Sampler(model, {}, {}, 0).parts({"customers": 60, "products": 3})
     assert {*first} == {"products"} and len(others) > 2 and all({*part} == {"customers", "orders"} for part in others)
     assert all({*part["orders"].column("product").to_pylist()} <= {1, 2, 3} for part in others)
 

@@ -17,6 +17,7 @@ from pointillist.models.configuration import Configuration
 from pointillist.progress import Bar
 from pointillist.relational.fitting import fit_subjects, fit_tables
 from pointillist.relational.model import RelationalModel, load_relational
+from pointillist.relational.sampling import Sampler
 
 
 def fit_folder(
@@ -64,7 +65,7 @@ def sample_tables(path: Path, out: Path, n: int | None, scale: float, where: Seq
     with ExitStack() as files, Bar(Console(stderr=True), total) as bar:
         writers: dict[str, TableWriter] = {}
         bar.say("sampling")
-        for part in model.sampler(_where(model, where), seed=seed).parts(n_rows):
+        for part in Sampler(model, _where(model, where), {}, seed).parts(n_rows):
             tables = part if model.subjects is None else {"": model.subjects.join(part)}
             for name, table in tables.items():
                 if name not in writers:

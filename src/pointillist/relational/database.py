@@ -115,6 +115,12 @@ class Database:
     rows: dict[str, Int[np.ndarray, " n"]] = field(default_factory=dict)
     firsts: dict[str, ForeignKey | None] = field(default_factory=dict)
 
+    @classmethod
+    def of(cls, schema: Schema, models: Sequence[TableModel], firsts: dict[str, ForeignKey | None]) -> Self:
+        """Makes a database without rows, with the features and orders of some models."""
+        features, orders = {each.name: each.features for each in models}, {each.name: each.order for each in models}
+        return cls(schema, features, orders, firsts=firsts)
+
     def view(self, table: str) -> dict[str, Column]:
         """Returns what a child sees of each row of a table: its features, and some of its parent's."""
         found = {each.name: each.coded(self.cells[table][each.name]) for each in self.features[table]}

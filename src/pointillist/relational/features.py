@@ -55,6 +55,11 @@ class Feature:
         n_common = min(MOST_COMMON, len(values) - 1)
         return cls(name, categories, tuple(np.argsort(-counts, kind="stable")[:n_common].tolist()))
 
+    @classmethod
+    def all_of(cls, cells: Cells) -> "tuple[Feature, ...]":
+        """Makes features of the columns that have not too many categories."""
+        return tuple(each for name, column in cells.items() if (each := cls.of(name, column)))
+
     def coded(self, cells: Column) -> Column:
         """Returns a column with the feature's categories; others are missing."""
         if self.categories is None:

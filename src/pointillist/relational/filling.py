@@ -8,7 +8,6 @@ import numpy as np
 from pointillist.relational.features import SEPARATOR
 from pointillist.relational.fitting import Frame, TrainingRows
 from pointillist.relational.model import RelationalModel
-from pointillist.relational.sampling import first_key
 from pointillist.tables.frames import aligned
 from pointillist.tables.schema import Positions
 
@@ -31,7 +30,7 @@ def filled_tables(model: RelationalModel, tables: Mapping[str, Any], seed: int) 
         frames[name] = Frame(table, models[name].layout, tuple(column for column in table.names if column in known))
     positions, rng = Positions.of(model.schema, plain), np.random.default_rng(seed)
     rows = TrainingRows(model.schema, frames, positions, rng, model.tables)
-    rows.database.firsts = {each.name: first_key(model.schema, each) for each in model.tables}
+    rows.database.firsts = model.first_keys
     for key in rows.database.firsts.values():
         if key is not None and (rows.database.rows[key.name] < 0).any():
             raise ValueError(f"foreign key {key.name} has missing cells: fill them, or drop these rows")

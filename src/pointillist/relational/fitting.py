@@ -64,10 +64,9 @@ def _frame(name: str, X: Any, table: Table, schema: Schema) -> Frame:
     constant = pa.array(np.zeros(len(table)))
     candidates = Table(table.select(learned).arrow.append_column(_CONSTANT, constant))
     separate = separated(candidates)
-    left = separate.X
     for reason in separate.reasons.values():
         warnings.warn(f"table {name!r}: {reason}, so it is dropped", UserWarning, stacklevel=5)
-    named = tuple(column for column in left.names if column != _CONSTANT)
+    named = tuple(column for column in separate.X.names if column != _CONSTANT)
     kept = [column for column in table.names if column in (*named, *keys, order)]
     found = table_of(with_columns(X, kept))
     assert found is not None
@@ -135,8 +134,8 @@ class TrainingRows:
     ) -> None:
         self.schema, self.frames, self._rng, self._is_fit = schema, frames, rng, not models
         firsts = {name: positions.first(name) for name in schema.tables}
-        features, orders = {each.name: each.features for each in models}, {each.name: each.order for each in models}
-        self.database = Database(schema, features, orders, rows=dict(positions.rows), firsts=firsts)
+        self.database = Database.of(schema, models, firsts)
+        self.database.rows |= positions.rows
         self.targets = {each.name: dict(each.targets) for each in models}
         self._sorted: dict[str, Int[np.ndarray, " n"]] = {}
 
@@ -153,8 +152,7 @@ class TrainingRows:
             rows = database.rows[other.name]
             count = np.bincount(rows[rows >= 0], minlength=len(frame.table)).astype(float)
             cells[f"{other.name}{SEPARATOR}{COUNT}"] = number_column(count)
-        found = [Feature.of(column, each) for column, each in cells.items()]
-        database.features.setdefault(name, tuple(each for each in found if each is not None))
+        database.features.setdefault(name, Feature.all_of(cells))
         for other in self.schema.keys_to(name):
             if database.firsts[other.table] == other:
                 cells |= self._summaries(other, len(frame.table))
@@ -188,8 +186,7 @@ class TrainingRows:
                 continue
             parent = self.frames[key.parent]
             columns = {} if key.is_self else {column: parent.table.column(column) for column in parent.learned}
-            features = [Feature.of(column, cells) for column, cells in columns.items()]
-            some = tuple([each for each in features if each is not None][:MOST_TARGET_FEATURES])
+            some = Feature.all_of(columns)[:MOST_TARGET_FEATURES]
             found |= linked(key, self.database.rows[key.name], targets.setdefault(key.name, some), columns)
             if self._is_fit and (self.database.rows[key.name] >= 0).all():
                 del found[f"{key.name}{SEPARATOR}{IS_MISSING}"]
@@ -240,10 +237,9 @@ class TrainingRows:
     def drawn(self, name: str) -> "pa.Table":
         """The columns of a table that its model draws: in their types, and the others as numbers or text."""
         cells, frame = self.database.cells[name], self.frames[name]
-        table = arrow_of({column: each for column, each in cells.items() if column not in frame.learned})
-        columns = {column: table.column(column) for column in table.column_names}
-        columns |= {column: frame.table.arrow.column(column) for column in frame.learned}
-        return pa.table([columns[column] for column in cells], names=[*cells])
+        others = arrow_of({column: each for column, each in cells.items() if column not in frame.learned})
+        columns = [(frame.table.arrow if column in frame.learned else others).column(column) for column in cells]
+        return pa.table(columns, names=[*cells])
 
     def context(self, name: str) -> dict[str, Column]:
         """The columns that the rows of a table are given."""
@@ -254,11 +250,11 @@ class TrainingRows:
         firsts = np.searchsorted(parents[rows], np.arange(len(self.frames[key.parent].table)))
         children = self.database.child_rows(name, key)
         found: dict[str, Column] = {}
+        n = len(rows)
         for step, of, context in children.steps():
             here = rows[firsts[of] + step]
             for column, cells in context.items():
                 if column not in found:
-                    n = len(rows)
                     found[column] = Column(np.zeros(n), np.ones(n, bool), cells.categories)
                 found[column].values[here] = cells.values
                 found[column].is_missing[here] = cells.is_missing

@@ -15,10 +15,10 @@ from pointillist.models.saving import content_of, model_from
 from pointillist.relational.database import Order, TableModel
 from pointillist.relational.features import Feature
 from pointillist.relational.rows import RowDrawer
-from pointillist.relational.sampling import Sampler, first_key
+from pointillist.relational.sampling import Sampler
 from pointillist.rules.related_tables import RelatedRules
 from pointillist.tables.layout import Layout
-from pointillist.tables.schema import Schema
+from pointillist.tables.schema import ForeignKey, Schema
 from pointillist.tables.subjects import Subjects
 
 
@@ -38,21 +38,24 @@ class RelationalModel:
     subjects: Subjects | None = None
 
     @property
+    def first_keys(self) -> dict[str, ForeignKey | None]:
+        """The key of the parent that decides the number of rows of each table: one that rows are not matched by."""
+        found: dict[str, ForeignKey | None] = {}
+        for each in self.tables:
+            keys = self.schema.foreign_keys.get(each.name, ())
+            found[each.name] = keys[0] if keys and keys[0].name not in each.targets else None
+        return found
+
+    @property
     def roots(self) -> list[str]:
         """Names of the tables without a parent that decides how many rows they have."""
-        return [each.name for each in self.tables if first_key(self.schema, each) is None]
-
-    def sampler(
-        self, where: Mapping[str, Any] | None = None, given: Mapping[str, Any] | None = None, seed: int = 0
-    ) -> Sampler:
-        """Prepares a draw; see `Sampler`."""
-        return Sampler(self.schema, self.tables, where or {}, given or {}, self.rules, seed)
+        return [name for name, key in self.first_keys.items() if key is None]
 
     def sample(
         self, n_rows: Mapping[str, int], where: Mapping[str, Any], given: Mapping[str, Any], seed: int
     ) -> dict[str, Any]:
         """Draws all tables; see `Sampler`."""
-        parts = list(self.sampler(where, given, seed).parts(n_rows))
+        parts = list(Sampler(self, where, given, seed).parts(n_rows))
         found = dict(given)
         for each in self.tables:
             if each.name not in given:

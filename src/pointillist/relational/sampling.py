@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Bool, Int
@@ -19,10 +19,12 @@ from pointillist.relational.database import COUNT, IS_MISSING, MIDDLE, Database,
 from pointillist.relational.features import SEPARATOR, Cells, moved_positions, moved_to_means, summarized
 from pointillist.relational.matching import coordinates, earlier_rows, fitted_counts, matched, without_repeats
 from pointillist.relational.rows import CHUNK_ROWS, FEW_ROWS
-from pointillist.rules.related_tables import RelatedRules
 from pointillist.tables.frames import aligned
-from pointillist.tables.schema import ForeignKey, Positions, Schema
+from pointillist.tables.schema import ForeignKey, Positions
 from pointillist.tables.table import Column, kind_of
+
+if TYPE_CHECKING:
+    from pointillist.relational.model import RelationalModel
 
 MOST_KEPT_LEVELS = 12
 """Largest number of values of a number, like a weekday, that is kept as it was drawn."""
@@ -40,29 +42,17 @@ class Sampler:
     Raises a ValueError, in one line, if a condition or a given table cannot be used.
     """
 
-    def __init__(
-        self,
-        schema: Schema,
-        models: tuple[TableModel, ...],
-        where: Mapping[str, Any],
-        given: Mapping[str, Any],
-        rules: Mapping[str, RelatedRules],
-        seed: int,
-    ) -> None:
-        self._schema, self._models, self._seed = schema, {each.name: each for each in models}, seed
-        self._given, self._rules, self._part = given, rules, 0
+    def __init__(self, model: "RelationalModel", where: Mapping[str, Any], given: Mapping[str, Any], seed: int) -> None:
+        schema = self._schema = model.schema
+        self._models, self._rules = {each.name: each for each in model.tables}, model.rules
+        self._given, self._seed, self._part = given, seed, 0
         self._n_drawn = dict.fromkeys(schema.tables, 0)
         self._where: dict[str, dict[str, Any]] = {}
         for condition, value in where.items():
             table, column = schema.table_and_column(condition)
             self._where.setdefault(table, {})[column] = value
-        firsts = {name: first_key(schema, model) for name, model in self._models.items()}
-        self._database = Database(
-            schema,
-            {name: model.features for name, model in self._models.items()},
-            {name: model.order for name, model in self._models.items()},
-            firsts=firsts,
-        )
+        firsts = model.first_keys
+        self._database = Database.of(schema, model.tables, firsts)
         for name in given:
             if name not in self._models:
                 raise ValueError(f"given names table {name!r}: the tables are {', '.join(schema.tables)}")
@@ -340,9 +330,3 @@ def _numbered(numbers: Int[np.ndarray, " n"], kind: str) -> Column:
 
 def _is_yes(cells: Column) -> np.ndarray:
     return np.array([each == "yes" for each in cells.categories or ()] or [False])[cells.values.astype(np.int64)]
-
-
-def first_key(schema: Schema, model: TableModel) -> ForeignKey | None:
-    """The key of the parent that decides the number of rows: one that rows are not matched by."""
-    keys = schema.foreign_keys.get(model.name, ())
-    return keys[0] if keys and keys[0].name not in model.targets else None

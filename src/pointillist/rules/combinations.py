@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 
 from pointillist.rules.declared import Declared, NamedColumns
 from pointillist.rules.lookups import TableRule, in_tokens
@@ -18,20 +18,11 @@ MOST_NUMBERS = 200_000
 
 @dataclass(frozen=True, eq=False)
 class Combination(TableRule):
-    """The values of some columns form one of the rows of a table, the most frequent first.
-
-    Attributes:
-        wording: The rule for people.
-    """
+    """The values of some columns form one of the rows of a table, the most frequent first."""
 
     wording: str
 
     kind = "combination"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not isinstance(self.wording, str):
-            raise ValueError("a rule of combinations has a wording")
 
     @property
     def reserved(self) -> tuple[int, ...]:
@@ -101,15 +92,19 @@ class FixedCombinations(ColumnsRule):
     kind = "fixed_combinations"
 
     def bind(self, columns: NamedColumns) -> Sequence[Rule]:
-        values, is_complete = _tokens(columns, self.columns)
+        cells = [in_tokens(columns.cells(name), columns.encoders[columns.index(name)]) for name in self.columns]
+        is_complete = ~np.any([each.is_missing for each in cells], axis=0)
+        values = np.stack([each.values for each in cells], axis=1).astype(float)
         table, counts = np.unique(values[is_complete], axis=0, return_counts=True)
-        wording = f"{', '.join(map(str, self.columns))} have a combination of the training rows"
+        listed = ", ".join(map(str, self.columns))
         if not 0 < table.size <= MOST_NUMBERS:
             raise ValueError(
-                f"rules: {len(table):,} different combinations of {', '.join(map(str, self.columns))} are too many or "
+                f"rules: {len(table):,} different combinations of {listed} are too many or "
                 f"too few for a rule, which lists at most {MOST_NUMBERS:,} values: leave a column out"
             )
-        return [_combination(columns, self.columns, table[np.argsort(-counts, kind="stable")], wording)]
+        wording = f"{listed} have a combination of the training rows"
+        table = table[np.argsort(-counts, kind="stable")]
+        return [Combination(tuple(map(columns.index, self.columns)), table, wording, is_declared=True)]
 
 
 def fixed_combinations(*columns: Any) -> FixedCombinations:
@@ -129,7 +124,8 @@ class OneHot(ColumnsRule):
 
     def bind(self, columns: NamedColumns) -> Sequence[Rule]:
         """Return the table in which one column after the other is 1; without columns that are never 1."""
-        zeros, ones = (np.full(len(self.columns), np.nan) for _ in range(2))
+        listed = ", ".join(map(str, self.columns))
+        zeros, ones = np.full((2, len(self.columns)), np.nan)
         for i, name in enumerate(self.columns):
             known = columns.encoders[columns.index(name)].value_cells()
             values = known.values.tolist() if known.categories is None else list(known.categories)
@@ -141,8 +137,9 @@ class OneHot(ColumnsRule):
         table = np.where(np.eye(len(self.columns), dtype=bool), ones, zeros)
         possible = table[np.isfinite(table).all(axis=1)]
         if not len(possible):
-            raise ValueError(f"rules.one_hot: no column of {', '.join(map(str, self.columns))} can be the only 1")
-        return [_combination(columns, self.columns, possible, f"one of {', '.join(map(str, self.columns))} is 1")]
+            raise ValueError(f"rules.one_hot: no column of {listed} can be the only 1")
+        indices = tuple(map(columns.index, self.columns))
+        return [Combination(indices, possible, f"one of {listed} is 1", is_declared=True)]
 
 
 def one_hot(columns: Sequence[Any], *, on_violation: str = "refuse") -> OneHot:
@@ -153,17 +150,3 @@ def one_hot(columns: Sequence[Any], *, on_violation: str = "refuse") -> OneHot:
         on_violation: "refuse", "drop" or "allow" training rows that break the rule.
     """
     return OneHot(tuple(columns), on_violation=on_violation)
-
-
-def _tokens(columns: NamedColumns, names: Sequence[Any]) -> tuple[Float[np.ndarray, "n k"], Bool[np.ndarray, " n"]]:
-    """Return the values of some columns, as numbers or indices of tokens, and which rows miss none of them."""
-    cells = [in_tokens(columns.cells(name), columns.encoders[columns.index(name)]) for name in names]
-    values = np.stack([each.values for each in cells], axis=1).astype(float)
-    return values, ~np.any([each.is_missing for each in cells], axis=0)
-
-
-def _combination(
-    columns: NamedColumns, names: Sequence[Any], table: Float[np.ndarray, "m k"], wording: str
-) -> Combination:
-    indices: Int[np.ndarray, " k"] = np.array([columns.index(name) for name in names])
-    return Combination(tuple(indices.tolist()), table, wording, is_declared=True)

@@ -38,11 +38,7 @@ DECLARED: dict[str, type[Declared]] = {
 
 
 def declared_from_json(content: Any) -> Declared:
-    """Rebuild a declared rule from its JSON values, or from a table of a TOML file.
-
-    Raises:
-        ValueError: In one line, if the content describes no rule.
-    """
+    """Rebuild a declared rule from its JSON values, or a table of a TOML file; raise a ValueError if it is none."""
     kind = content.get("kind") if isinstance(content, dict) else None
     if not isinstance(kind, str) or kind not in DECLARED:
         raise ValueError(f"{kind!r:.40} is not a kind of declared rule: choose one of {', '.join(sorted(DECLARED))}")
@@ -83,8 +79,7 @@ def increments_in(declared: Sequence[Declared]) -> dict[Any, float]:
 def obeying(declared: Sequence[Declared], table: Table) -> Mask:
     """Return which training rows to keep: all, without the rows that break a rule of `on_violation="drop"`.
 
-    Raises:
-        ValueError: In one line, if rows break a rule that refuses this, or if fewer than two rows are kept.
+    Raises a ValueError if rows break a rule that refuses this, or if fewer than two rows are kept.
     """
     wanted = names_in(declared)
     if not wanted:
@@ -97,19 +92,14 @@ def obeying(declared: Sequence[Declared], table: Table) -> Mask:
         for rule in each.bind(columns):
             (is_broken,) = broken_rows(part.cells, columns.encoders, [rule])
             if is_broken.any() and each.on_violation == "refuse":
-                raise ValueError(_refusal(rule, part, is_broken))
+                first, n = int(is_broken.argmax()), int(is_broken.sum())
+                cells = [f"{part.names[i]} {part.arrow.column(i)[first]}" for i in sorted(rule.columns)]
+                raise ValueError(
+                    f"rules: {n:,} of {len(table):,} training rows break {rule.text(part.names)}, first row {first} "
+                    f"({', '.join(cells)}): correct the rows or the rule, or give on_violation='drop' or 'allow'"
+                )
             if each.on_violation == "drop":
                 is_kept &= ~is_broken
     if is_kept.sum() < 2:
         raise ValueError(f"rules: {is_kept.sum()} of {len(table):,} training rows obey them all: leave a rule out")
     return is_kept
-
-
-def _refusal(rule: Rule, part: Table, is_broken: Mask) -> str:
-    """Describe the rows that break a rule, and the way out."""
-    first, n = int(is_broken.argmax()), int(is_broken.sum())
-    cells = [f"{part.names[i]} {part.arrow.column(i)[first]}" for i in sorted(rule.columns)]
-    return (
-        f"rules: {n:,} of {len(is_broken):,} training rows break {rule.text(part.names)}, first row {first} "
-        f"({', '.join(cells)}): correct the rows or the rule, or give on_violation='drop' or 'allow'"
-    )

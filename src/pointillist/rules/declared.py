@@ -1,13 +1,12 @@
 """Rules that a user declares by the names of columns, and their conversion to rules of a table."""
 
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Self
 
 from pointillist.arguments import is_number
 from pointillist.columns.encoder import ColumnEncoder
-from pointillist.rules.rule import Rule
+from pointillist.rules.rule import Rule, arguments_of
 from pointillist.tables.table import Column, Table
 
 ON_VIOLATION = ("refuse", "drop", "allow")
@@ -49,7 +48,7 @@ class NamedColumns:
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class Declared(ABC):
+class Declared:
     """A declared rule.
 
     Attributes:
@@ -79,14 +78,12 @@ class Declared(ABC):
     @property
     def names(self) -> tuple[Any, ...]:
         """Names of the columns that the rule needs."""
-        found: list[Any] = []
-        for value in (getattr(self, name, ()) for name in OF_NAMES):
-            found += value if isinstance(value, tuple) else [value]
-        return tuple(found)
+        values = [getattr(self, name) for name in OF_NAMES if hasattr(self, name)]
+        return tuple(each for value in values for each in (value if isinstance(value, tuple) else (value,)))
 
-    @abstractmethod
     def bind(self, columns: NamedColumns) -> Sequence[Rule]:
-        """Return the rules of a table that together say the same; raise a ValueError in one line if there are none."""
+        """Return the rules of a table that together say the same; raise a ValueError in one line if they do not fit."""
+        return ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the kind and all attributes as JSON values, which are also the keys of a TOML file."""
@@ -95,15 +92,8 @@ class Declared(ABC):
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> Self:
-        """Rebuild a rule from the result of `to_json`, or from a table of a TOML file.
-
-        Raises:
-            ValueError: In one line, if a key is missing or unknown, or has a wrong value.
-        """
-        values: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value for name, value in content.items()
-        }
-        del values["kind"]
+        """Rebuild a rule from `to_json` or a table of a TOML file; raise a ValueError if a key or value is wrong."""
+        values = arguments_of(content)
         known = [each.name for each in fields(cls)[1:]] + ["on_violation"]
         unknown = [name for name in values if name not in known]
         if unknown:
@@ -141,9 +131,6 @@ class Ignored(Declared):
     @property
     def names(self) -> tuple[Any, ...]:
         """No columns: a table may lack these."""
-        return ()
-
-    def bind(self, columns: NamedColumns) -> Sequence[Rule]:
         return ()
 
 

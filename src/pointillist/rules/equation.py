@@ -1,21 +1,20 @@
 """Rules that are equations, which can be solved for each of their columns."""
 
-import math
 from abc import abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Int
 
 from pointillist.rules.rule import (
     EXACT,
     NULL,
     SAMPLE_ROWS,
     TURNS,
+    Indices,
     Mask,
+    Masks,
     NumberRange,
     NumberRule,
     Numbers,
@@ -24,7 +23,6 @@ from pointillist.rules.rule import (
     Vector,
     order_of_moves,
 )
-from pointillist.tables.table import Column
 
 HELD = 0.98
 """Fraction of the training rows that obey an equation: a few may be typing errors."""
@@ -53,8 +51,7 @@ class Equation(NumberRule):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        is_index = type(self.solved) is int and 0 <= self.solved < len(self.columns)
-        if not is_index or type(self.is_exact) is not bool:
+        if not 0 <= self.solved < len(self.columns):
             raise ValueError("a rule is solved for a column that it does not have")
 
     @property
@@ -74,13 +71,7 @@ class Equation(NumberRule):
     def reach(self, low: Numbers, high: Numbers) -> tuple[Vector, Vector]:
         """Return the lowest and highest number of the first column for the others between two ends."""
 
-    def search(
-        self,
-        values: Numbers,
-        ranges: Sequence[NumberRange],
-        free: Bool[np.ndarray, "n k"],
-        wrong: Int[np.ndarray, " m"],
-    ) -> Int[np.ndarray, " l"]:
+    def search(self, values: Numbers, ranges: Sequence[NumberRange], free: Masks, wrong: Indices) -> Indices:
         """Change wrong rows that solving for one column cannot restore; return the rows that stay wrong."""
         return wrong
 
@@ -109,10 +100,6 @@ class Equation(NumberRule):
                 units = np.array([each.rounding for each in ranges]) * (np.arange(len(ranges)) != self.solved)
                 within += (slopes * (0.5 * units + NULL * np.abs(values))).sum(axis=1)
             return np.isfinite(error) & (error > within)
-
-    def broken(self, columns: Sequence[Column], ranges: Sequence[NumberRange]) -> Mask:
-        values, is_complete = self.cells(columns)
-        return is_complete & self.is_off(values, [ranges[column] for column in self.columns])
 
     def restore(self, rows: Rows) -> None:
         """Solve the equation for one column after another, from the solved one on, until it holds."""
@@ -208,10 +195,7 @@ def solvable(candidates: Iterable[Equation], rows: TrainingRows, declared: Itera
     constant, such as the ratio of two areas that are almost the same, is not calculated from columns that vary: their
     errors would be larger than its variation. So each equation is solved for its first column where this amplifies
     errors at most twofold, and otherwise for the column in which they are amplified least. Declared equations come
-    before all others, and none of them is left out.
-
-    Raises:
-        ValueError: In one line, if there is no such order of the declared equations.
+    before all others, and none of them is left out: a ValueError says that they have no such order.
     """
     kept = [(each, _declared_solutions(each, rows)) for each in declared]
     solved = _in_order(kept)
@@ -255,8 +239,3 @@ def _in_order(candidates: list[tuple[Equation, Solutions]]) -> list[Equation] | 
         _, is_loose, i, index = min(choices)
         order.append(replace(remaining.pop(-index)[0], solved=i, is_exact=not is_loose))
     return order[::-1]
-
-
-def are_finite(numbers: Iterable[Any]) -> bool:
-    """Return whether all values are finite floats."""
-    return all(isinstance(number, float) and math.isfinite(number) for number in numbers)

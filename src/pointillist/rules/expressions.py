@@ -22,23 +22,30 @@ from pointillist.rules.rule import Conditions, Mask, NumberRange, Rows, Rule
 from pointillist.rules.sums import Sum
 from pointillist.tables.table import Column, kind_of, seconds_per_unit
 
-COMPARISONS: dict[type[ast.cmpop], tuple[str, Callable[[Any, Any], Any]]] = {
-    ast.Lt: ("<", operator.lt),
-    ast.LtE: ("<=", operator.le),
-    ast.Gt: (">", operator.gt),
-    ast.GtE: (">=", operator.ge),
-    ast.Eq: ("==", operator.eq),
-    ast.NotEq: ("!=", operator.ne),
+_COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
+    ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
 }
 
-ARITHMETIC: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
-    ast.Add: operator.add,
-    ast.Sub: operator.sub,
-    ast.Mult: operator.mul,
-    ast.Div: operator.truediv,
+_SIGNS: dict[type[ast.cmpop], tuple[float, ...]] = {
+    ast.Lt: (-1.0,),
+    ast.LtE: (-1.0,),
+    ast.Gt: (1.0,),
+    ast.GtE: (1.0,),
+    ast.Eq: (-1.0, 1.0),
 }
+"""Signs of a difference for which a comparison with 0 means that the signed difference is at least 0, or above 0."""
 
-_SIGNS = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/"}
+_ARITHMETIC: dict[type[ast.operator], tuple[str, Callable[[Any, Any], Any]]] = {
+    ast.Add: ("+", operator.add),
+    ast.Sub: ("-", operator.sub),
+    ast.Mult: ("*", operator.mul),
+    ast.Div: ("/", operator.truediv),
+}
 
 _KINDS = {
     **{(sign, "number", "number"): "number" for sign in "+-*/"},
@@ -64,34 +71,32 @@ class _NotLinearError(Exception):
 class Linear:
     """A sum of multiples of columns plus a constant, with the operations that keep it one."""
 
-    factors: Mapping[Any, float]
+    factors: dict[Any, float]
     constant: float = 0.0
 
-    def _plus(self, other: Any, sign: float) -> "Linear":
-        other = other if isinstance(other, Linear) else Linear({}, float(other))
-        names = [*self.factors, *(name for name in other.factors if name not in self.factors)]
-        factors = {name: self.factors.get(name, 0.0) + sign * other.factors.get(name, 0.0) for name in names}
-        return Linear({name: f for name, f in factors.items() if f}, self.constant + sign * other.constant)
+    @classmethod
+    def of(cls, value: Any) -> "Linear":
+        """Return a value as a sum: itself, or a constant."""
+        return value if isinstance(value, Linear) else cls({}, float(value))
 
-    def __add__(self, other: Any) -> "Linear":
-        return self._plus(other, 1.0)
+    def __add__(self, other: "Linear") -> "Linear":
+        names = self.factors | other.factors
+        factors = {name: self.factors.get(name, 0.0) + other.factors.get(name, 0.0) for name in names}
+        return Linear({name: f for name, f in factors.items() if f}, self.constant + other.constant)
 
-    def __sub__(self, other: Any) -> "Linear":
-        return self._plus(other, -1.0)
+    def __sub__(self, other: "Linear") -> "Linear":
+        return self + other * Linear({}, -1.0)
 
-    def __mul__(self, other: Any) -> "Linear":
-        one, other = (self, other) if isinstance(other, Linear) else (self, Linear({}, float(other)))
-        if one.factors and other.factors:
+    def __mul__(self, other: "Linear") -> "Linear":
+        if self.factors and other.factors:
             raise _NotLinearError
-        scale, term = (one.constant, other) if other.factors else (other.constant, one)
+        scale, term = (self.constant, other) if other.factors else (other.constant, self)
         return Linear({name: f * scale for name, f in term.factors.items() if scale}, term.constant * scale)
 
-    def __truediv__(self, other: Any) -> "Linear":
-        if isinstance(other, Linear):
-            if other.factors or not other.constant:
-                raise _NotLinearError
-            other = other.constant
-        return self * (1.0 / float(other))
+    def __truediv__(self, other: "Linear") -> "Linear":
+        if other.factors or not other.constant:
+            raise _NotLinearError
+        return self * Linear({}, 1.0 / other.constant)
 
 
 @dataclass(frozen=True)
@@ -174,7 +179,7 @@ class Parsed:
                 return Quantity("boolean", ~self.boolean(node.operand, columns))
             case ast.UnaryOp(op=ast.USub()):
                 return self._arithmetic(ast.Mult, Quantity("number", -1.0), self.value(node.operand, columns), node)
-            case ast.BinOp() if type(node.op) in ARITHMETIC:
+            case ast.BinOp() if type(node.op) in _ARITHMETIC:
                 sides = self.value(node.left, columns), self.value(node.right, columns)
                 return self._arithmetic(type(node.op), *sides, node)
             case ast.BoolOp():
@@ -212,22 +217,22 @@ class Parsed:
             equal = [self._compared(ast.Eq(), left, each, columns) for each in right.elts]
             found = np.logical_or.reduce(np.broadcast_arrays(*equal)) if equal else np.zeros(1, bool)
             return found if isinstance(op, ast.In) else ~found
-        if type(op) not in COMPARISONS:
+        if type(op) not in _COMPARISONS:
             raise ValueError(f"rules.expression: {self.wording(right)!r:.60} is compared in an unknown way")
         a, b = self.sides(left, right, columns)
         if a.kind in ("text", "boolean") and not isinstance(op, ast.Eq | ast.NotEq):
             raise ValueError(f"rules.expression: {self.wording(left)} is a {a.kind}: compare it by == or !=")
-        return np.asarray(COMPARISONS[type(op)][1](a.values, b.values))
+        return np.asarray(_COMPARISONS[type(op)](a.values, b.values))
 
     def _arithmetic(self, op: type[ast.operator], a: Quantity, b: Quantity, node: ast.expr) -> Quantity:
-        kind = _KINDS.get((_SIGNS[op], a.kind, b.kind))
+        sign, calculated = _ARITHMETIC[op]
+        kind = _KINDS.get((sign, a.kind, b.kind))
         if kind is None:
             raise ValueError(f"rules.expression: {self.wording(node)} combines a {a.kind} and a {b.kind}")
-        left = Linear({}, a.values) if isinstance(b.values, Linear) and not isinstance(a.values, Linear) else a.values
+        is_linear = isinstance(a.values, Linear) or isinstance(b.values, Linear)
+        left, right = (Linear.of(each.values) if is_linear else np.asarray(each.values) for each in (a, b))
         with np.errstate(all="ignore"):
-            if op is ast.Div and not isinstance(left, Linear):
-                return Quantity(kind, np.divide(left, b.values))
-            return Quantity(kind, ARITHMETIC[op](left, b.values))
+            return Quantity(kind, calculated(left, right))
 
     def _called(self, name: str, argument: ast.expr, columns: Mapping[str, Quantity], node: ast.expr) -> Quantity:
         found = self.value(argument, columns)
@@ -296,8 +301,10 @@ class Expression(Rule):
         """Change nothing: the rows are drawn again."""
 
     def broken(self, columns: Sequence[Column], ranges: Sequence[NumberRange]) -> Mask:
-        chosen = [columns[column] for column in self.columns]
-        return ~np.any([cells.is_missing for cells in chosen], axis=0) & ~self.is_true(chosen)
+        return self._is_false([columns[column] for column in self.columns])
+
+    def _is_false(self, cells: Sequence[Column]) -> Mask:
+        return ~np.any([each.is_missing for each in cells], axis=0) & ~self.is_true(cells)
 
     def contradicted(self, conditions: Conditions) -> Mask:
         """Find the rows in which all cells are observed and the expression is false."""
@@ -305,8 +312,7 @@ class Expression(Rule):
             return np.zeros(1, bool)
         cells = [conditions.observed[column] for column in self.columns]
         n = max(len(each.values) for each in cells)
-        observed = {column: each.part(slice(0, n), n) for column, each in zip(self.columns, cells, strict=True)}
-        return self.broken([observed.get(i, cells[0]) for i in range(max(self.columns) + 1)], ())
+        return self._is_false([each.part(slice(0, n), n) for each in cells])
 
     def text(self, names: Sequence[Any]) -> str:
         return self.source
@@ -316,10 +322,16 @@ class Expression(Rule):
         self.is_true([encoder.decode(np.empty(0), np.empty((0, encoder.n_numbers))) for encoder in kinds])
 
 
+def _kind(scale: float, is_date: bool) -> str:
+    if not scale:
+        return "number"
+    return "date" if is_date else "duration"
+
+
 def _quantity(cells: Column, scale: float, is_date: bool) -> Quantity:
     """Return the cells of a column as a value of an expression."""
     if scale:
-        return Quantity("date" if is_date else "duration", cells.values * scale)
+        return Quantity(_kind(scale, is_date), cells.values * scale)
     if cells.categories is None:
         return Quantity("number", cells.values.astype(float))
     if all(isinstance(each, bool) for each in cells.categories):
@@ -355,16 +367,21 @@ class DeclaredExpression(Declared):
     def _bound(self, parsed: Parsed, part: ast.expr, columns: NamedColumns) -> Sequence[Rule]:
         wording = parsed.wording(part)
         names = Parsed.of(wording).names
-        scales = {name: _scale(columns.arrow_type(name)) for name in names}
-        if isinstance(part, ast.Compare):
+        types = [columns.arrow_type(name) for name in names]
+        scales = tuple(seconds_per_unit(each) if kind_of(each) == "date" else 0.0 for each in types)
+        # Other types of the kind "date" hold durations or times of a day.
+        are_dates = tuple(str(each).startswith(("date", "timestamp")) for each in types)
+        indices = tuple(map(columns.index, names))
+        if isinstance(part, ast.Compare) and not any(columns.encoders[i].has_categories for i in indices):
+            linear = {
+                name: Quantity(_kind(scale, is_date), Linear({name: scale or 1.0}))
+                for name, scale, is_date in zip(names, scales, are_dates, strict=True)
+            }
             try:
-                linear = {name: _linear(columns, name, scale) for name, scale in scales.items()}
                 return _linear_rules(parsed, part, linear, columns)
             except _NotLinearError:
                 pass
-        are_dates = tuple(_is_moment(columns.arrow_type(name)) for name in names)
-        indices = tuple(map(columns.index, names))
-        rule = Expression(indices, wording, tuple(scales.values()), are_dates, is_declared=True)
+        rule = Expression(indices, wording, scales, are_dates, is_declared=True)
         rule.is_true([columns.cells(name).take(np.zeros(0, int)) for name in names])
         return [rule]
 
@@ -382,23 +399,6 @@ def expression(text: str, *, on_violation: str = "refuse") -> DeclaredExpression
     return DeclaredExpression(text, on_violation=on_violation)
 
 
-def _scale(kind: Any) -> float:
-    return seconds_per_unit(kind) if kind_of(kind) == "date" else 0.0
-
-
-def _is_moment(kind: Any) -> bool:
-    """Return whether a type holds dates, rather than durations or times of a day."""
-    return kind_of(kind) == "date" and str(kind).startswith(("date", "timestamp"))
-
-
-def _linear(columns: NamedColumns, name: str, scale: float) -> Quantity:
-    """Return a column of numbers or dates as a term."""
-    if columns.encoders[columns.index(name)].has_categories:
-        raise _NotLinearError
-    kind = "number" if not scale else "date" if _is_moment(columns.arrow_type(name)) else "duration"
-    return Quantity(kind, Linear({name: scale or 1.0}))
-
-
 def _conjuncts(tree: ast.expr) -> list[ast.expr]:
     """Split an expression into parts that must all be true."""
     if isinstance(tree, ast.BoolOp) and isinstance(tree.op, ast.And):
@@ -412,30 +412,24 @@ def _linear_rules(
     """Return a chain of comparisons of linear terms as rules; raise `_NotLinearError` if it has other parts."""
     found, wording = list[Rule](), parsed.wording(node)
     for op, (left, right) in zip(node.ops, pairwise([node.left, *node.comparators]), strict=True):
-        if not isinstance(op, ast.Lt | ast.LtE | ast.Gt | ast.GtE | ast.Eq):
+        if type(op) not in _SIGNS:
             raise _NotLinearError
         a, b = parsed.sides(left, right, linear)
         if not isinstance(a.values, Linear) and not isinstance(b.values, Linear):
             raise _NotLinearError
-        difference = (a.values if isinstance(a.values, Linear) else Linear({}, a.values)) - b.values
+        difference = Linear.of(a.values) - Linear.of(b.values)
         if not difference.factors:
             raise ValueError(f"rules.expression: {wording} says nothing about a column")
-        found += _rules_of(difference, type(op), columns, wording)
+        indices = tuple(columns.number(name) for name in difference.factors)
+        factors = np.array([*difference.factors.values()])
+        scale = abs(factors[0])
+        factors, constant = factors / scale, difference.constant / scale
+        if isinstance(op, ast.Eq) and len(indices) > 1:
+            others = tuple((-factors[1:] / factors[0]).tolist())
+            found.append(Sum(indices, others, float(-constant / factors[0]), is_declared=True))
+            continue
+        is_strict = isinstance(op, ast.Lt | ast.Gt)
+        for sign in _SIGNS[type(op)]:
+            signed = tuple((sign * factors).tolist())
+            found.append(Inequality(indices, signed, sign * constant, is_strict, wording, is_declared=True))
     return found
-
-
-def _rules_of(difference: Linear, op: type[ast.cmpop], columns: NamedColumns, wording: str) -> list[Rule]:
-    """Return what a comparison of a linear term with 0 means."""
-    indices = tuple(columns.number(name) for name in difference.factors)
-    factors = np.array([*difference.factors.values()])
-    scale = abs(factors[0])
-    factors, constant = factors / scale, difference.constant / scale
-    if op is ast.Eq and len(indices) > 1:
-        others, end = tuple((-factors[1:] / factors[0]).tolist()), float(-constant / factors[0])
-        return [Sum(indices, others, end, is_declared=True)]
-    signs = {ast.Lt: (-1.0,), ast.LtE: (-1.0,), ast.Gt: (1.0,), ast.GtE: (1.0,), ast.Eq: (-1.0, 1.0)}[op]
-    is_strict = op in (ast.Lt, ast.Gt)
-    return [
-        Inequality(indices, tuple((sign * factors).tolist()), sign * constant, is_strict, wording, is_declared=True)
-        for sign in signs
-    ]

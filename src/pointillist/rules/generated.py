@@ -1,7 +1,6 @@
 """Declared keys and personal columns, which are generated in new rows rather than learned."""
 
-from abc import abstractmethod
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,12 +13,11 @@ from pointillist.columns.personal import Personal, check_faker
 from pointillist.columns.unlearned import key_of
 from pointillist.lazy import pa, pc
 from pointillist.rules.declared import Declared, NamedColumns
-from pointillist.rules.rule import Rule
 from pointillist.tables.table import Table, kind_of, plain_column
 
 
 @dataclass(frozen=True)
-class DeclaredColumn(Declared):
+class DeclaredColumn(Declared, ABC):
     """A declaration of a column that is generated."""
 
     is_of_rows = False
@@ -27,9 +25,6 @@ class DeclaredColumn(Declared):
     @property
     def names(self) -> tuple[Any, ...]:
         """No columns, because the table of the other rules lacks them."""
-        return ()
-
-    def bind(self, columns: NamedColumns) -> Sequence[Rule]:
         return ()
 
     @abstractmethod

@@ -2,16 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
 from itertools import pairwise, permutations
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
 
 from pointillist.columns.encoder import condition_cells
 from pointillist.rules.declared import Declared, NamedColumns
-from pointillist.rules.equation import are_finite
 from pointillist.rules.rule import (
     EXACT,
     FEWEST_ROWS,
@@ -26,7 +23,7 @@ from pointillist.rules.rule import (
     Vector,
     order_of_moves,
 )
-from pointillist.tables.table import Column, kind_of, seconds_per_unit
+from pointillist.tables.table import kind_of, seconds_per_unit
 
 BROKEN_BY_CHANCE, BROKEN_ROWS = 0.05, 10
 """An order counts only if at least this fraction of rows would break it if the columns were independent, and at least
@@ -35,13 +32,9 @@ this number of rows, plus 2 for every nat of the number of pairs."""
 
 @dataclass(frozen=True)
 class Inequality(NumberRule):
-    """A sum of multiples of columns plus a constant is at least 0.
+    """A sum of multiples of columns plus a constant is at least 0, or above 0 if that is strict.
 
-    Attributes:
-        factors: Factor of each column.
-        constant: What is added to the sum.
-        is_strict: Whether the sum must be above 0.
-        wording: The rule for people.
+    `wording` is the rule for people.
     """
 
     factors: tuple[float, ...]
@@ -54,19 +47,15 @@ class Inequality(NumberRule):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        is_valid = are_finite([*self.factors, self.constant]) and 0 not in self.factors
-        if not is_valid or len(self.factors) != len(self.columns):
-            raise ValueError("a rule of an inequality needs one finite factor other than 0 for each column")
-        if type(self.is_strict) is not bool or not isinstance(self.wording, str):
-            raise ValueError("an inequality is strict or not, and has a wording")
+        if 0 in self.factors or len(self.factors) != len(self.columns):
+            raise ValueError("a rule of an inequality needs one factor other than 0 for each column")
 
     @classmethod
     def find(cls, rows: TrainingRows, calculated: Mapping[int, Sequence[int]]) -> list["Inequality"]:
         """Find the orders that no chain of others implies, from the lowest column on: each may raise the one above."""
         numeric, columns = rows.numeric, rows.columns
-        present = {i: columns[i].values[~columns[i].is_missing] for i in numeric}
         # The numbers of each column in another order, as if the columns were independent.
-        shuffled = {i: values[np.random.default_rng(i).permutation(len(values))] for i, values in present.items()}
+        shuffled = {i: np.random.default_rng(i).permutation(columns[i].values[~columns[i].is_missing]) for i in numeric}
         fewest = BROKEN_ROWS + 2 * np.log(max(len(numeric) * (len(numeric) - 1), 1))
         found = set[tuple[int, int]]()
         for low, high in permutations(numeric, 2):
@@ -96,29 +85,20 @@ class Inequality(NumberRule):
             for low, high in sorted(direct, key=lambda pair: (depth[pair[1]], pair))
         ]
 
-    @property
-    def _is_exact(self) -> bool:
-        """Whether rounding plays no role: for one column, and for two that are compared as they are."""
-        return len(self.columns) == 1 or (len(self.columns) == 2 and not self.constant and sum(self.factors) == 0)
-
     def residual(self, values: Numbers) -> Vector:
         """Return the sum, which must be at least 0."""
         return np.asarray(values @ np.array(self.factors) + self.constant)
 
     def is_off(self, values: Numbers, ranges: Sequence[NumberRange]) -> Mask:
-        """Return which rows break the inequality by more than rounding explains."""
         return self._is_below(self.residual(values), ranges)
 
     def _is_below(self, residual: Vector, ranges: Sequence[NumberRange]) -> Mask:
         within = 0.0
-        if not self._is_exact:
+        # Rounding plays no role for one column, and for two that are compared as they are.
+        if len(self.columns) > 2 or (len(self.columns) == 2 and (self.constant or sum(self.factors))):
             largest = np.array([each.largest for each in ranges])
             within = EXACT * float(np.abs(self.factors) @ largest + abs(self.constant))
         return np.asarray(residual <= within if self.is_strict else residual < -within)
-
-    def broken(self, columns: Sequence[Column], ranges: Sequence[NumberRange]) -> Mask:
-        values, is_complete = self.cells(columns)
-        return is_complete & self.is_off(values, [ranges[column] for column in self.columns])
 
     def restore(self, rows: Rows) -> None:
         """Move one column of each wrong row to the other side of its limit, as far as it was off.
@@ -137,9 +117,7 @@ class Inequality(NumberRule):
                 values[wrong, i] = self._moved(values[wrong], i, ranges)
         rows.put(columns, values)
 
-    def _moved(
-        self, values: Float[np.ndarray, "m k"], i: int, ranges: Sequence[NumberRange]
-    ) -> Float[np.ndarray, " m"]:
+    def _moved(self, values: Numbers, i: int, ranges: Sequence[NumberRange]) -> Vector:
         """Return numbers of column i with which wrong rows obey, or as near to that as its range allows."""
         sign, range_ = np.sign(self.factors[i]), ranges[i]
         others, mirrored = values.copy(), values.copy()
@@ -180,10 +158,19 @@ class Ordered(Declared):
         _check_strict(self)
 
     def bind(self, columns: NamedColumns) -> Sequence[Rule]:
-        return [
-            difference(columns, high, low, 0.0, self.strict, f"{low} {'<' if self.strict else '≤'} {high}")
-            for low, high in pairwise(self.columns)
-        ]
+        return [self._order(columns, low, high) for low, high in pairwise(self.columns)]
+
+    def _order(self, columns: NamedColumns, low: Any, high: Any) -> Inequality:
+        """Return the order of two columns of numbers or of dates. Dates of different types are compared in seconds."""
+        wording = f"{low} {'<' if self.strict else '≤'} {high}"
+        indices = columns.number(high), columns.number(low)
+        types = columns.arrow_type(high), columns.arrow_type(low)
+        are_dates = [kind_of(each) == "date" for each in types]
+        if are_dates[0] != are_dates[1]:
+            raise ValueError(f"rules: {wording} compares {types[1]} with {types[0]}: make both numbers or both dates")
+        scales = [seconds_per_unit(each) if any(are_dates) else 1.0 for each in types]
+        factors = (1.0, -1.0) if scales[0] == scales[1] else (scales[0], -scales[1])
+        return Inequality(indices, factors, 0.0, self.strict, wording, is_declared=True)
 
 
 def ordered(*columns: Any, strict: bool = False, on_violation: str = "refuse") -> Ordered:
@@ -216,16 +203,17 @@ class Bounds(Declared):
             raise ValueError("rules.bounds needs low, high or both")
         for name in ("low", "high"):
             value = getattr(self, name)
-            if isinstance(value, date) or hasattr(value, "isoformat"):
+            if hasattr(value, "isoformat"):
                 object.__setattr__(self, name, value.isoformat())
             elif value is not None and not isinstance(value, str | int | float):
                 raise ValueError(f"rules.bounds: {name} must be a number, a date or a duration, not {value!r:.60}")
 
     def bind(self, columns: NamedColumns) -> Sequence[Rule]:
-        index, mark, found = columns.number(self.column), "" if self.strict else "=", list[Rule]()
-        for sign, comparison, end in ((1.0, ">", self.low), (-1.0, "<", self.high)):
+        index, found = columns.number(self.column), list[Rule]()
+        above, below = (">", "<") if self.strict else ("≥", "≤")
+        for sign, comparison, end in ((1.0, above, self.low), (-1.0, below, self.high)):
             if end is not None:
-                wording = f"{self.column} {(comparison + mark).replace('>=', '≥').replace('<=', '≤')} {end}"
+                wording = f"{self.column} {comparison} {end}"
                 value = float(condition_cells(self.column, [end], columns.arrow_type(self.column)).values[0])
                 found.append(Inequality((index,), (sign,), -sign * value, self.strict, wording, is_declared=True))
         return found
@@ -254,23 +242,6 @@ def positive(column: Any, *, on_violation: str = "refuse") -> Bounds:
         on_violation: "refuse", "drop" or "allow" training rows that break the rule.
     """
     return Bounds(column, 0, strict=True, on_violation=on_violation)
-
-
-def difference(
-    columns: NamedColumns, high: Any, low: Any, constant: float, is_strict: bool, wording: str
-) -> Inequality:
-    """Return the inequality high - low + constant ≥ 0 of two columns of numbers, or of two columns of dates.
-
-    Dates of different types are compared in seconds.
-    """
-    indices = columns.number(high), columns.number(low)
-    types = columns.arrow_type(high), columns.arrow_type(low)
-    are_dates = [kind_of(each) == "date" for each in types]
-    if are_dates[0] != are_dates[1]:
-        raise ValueError(f"rules: {wording} compares {types[1]} with {types[0]}: make both numbers or both dates")
-    scales = [seconds_per_unit(each) if any(are_dates) else 1.0 for each in types]
-    factors = (1.0, -1.0) if scales[0] == scales[1] else (scales[0], -scales[1])
-    return Inequality(indices, factors, constant, is_strict, wording, is_declared=True)
 
 
 def _check_strict(declared: Ordered | Bounds) -> None:

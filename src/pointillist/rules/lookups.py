@@ -50,10 +50,8 @@ class TableRule(Rule):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.table.shape != (len(self.table), len(self.columns)) or not np.isfinite(self.table).all():
-            raise ValueError("a rule with a table needs finite numbers, one column for each")
-        if not len(self.table):
-            raise ValueError("the table of a rule is empty")
+        if self.table.shape != (max(1, len(self.table)), len(self.columns)) or not np.isfinite(self.table).all():
+            raise ValueError("a rule with a table needs rows of finite numbers, one for each column")
 
     def in_tokens(self, columns: Sequence[Column], ranges: Sequence[NumberRange]) -> list[Column]:
         """Return all columns, those of the rule with the categories of their encoders."""
@@ -113,8 +111,7 @@ class TableRule(Rule):
 class Lookup(TableRule):
     """The first column, whose values in the table increase, determines the others.
 
-    Attributes:
-        is_followed: Whether the first column never moves, and the others always follow it.
+    If it `is_followed`, it never moves, and the others always follow it.
     """
 
     is_followed: bool = False

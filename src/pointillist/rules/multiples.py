@@ -7,21 +7,14 @@ from typing import Any
 import numpy as np
 
 from pointillist.arguments import is_number
-from pointillist.columns.encoder import ColumnEncoder
 from pointillist.columns.grids import MAX_DECIMALS, decimals_of
 from pointillist.rules.declared import Declared, NamedColumns
-from pointillist.rules.rule import NULL, Conditions, Mask, NumberRange, Rows, Rule, Vector
-from pointillist.tables.table import Column
+from pointillist.rules.rule import NULL, Mask, NumberRange, NumberRule, Numbers, Rows, Rule
 
 
 @dataclass(frozen=True)
-class Increment(Rule):
-    """The number of a column is a multiple of a step; the grid of its encoder rounds to these.
-
-    Attributes:
-        step: The step.
-        wording: The rule for people.
-    """
+class Increment(NumberRule):
+    """The number of a column is a multiple of a step; the grid of its encoder rounds to these."""
 
     step: float
     wording: str
@@ -31,36 +24,25 @@ class Increment(Rule):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        is_step = isinstance(self.step, float) and 0 < self.step < np.inf
-        if len(self.columns) > 1 or not is_step or not isinstance(self.wording, str):
-            raise ValueError("a rule of increments needs one column, a step above 0, and a wording")
+        if len(self.columns) > 1 or self.step <= 0:
+            raise ValueError("a rule of increments needs one column and a step above 0")
 
-    def is_off(self, values: Vector) -> Mask:
-        """Return which numbers are no multiples of the step."""
-        multiples = values / self.step
+    def is_off(self, values: Numbers, ranges: Sequence[NumberRange]) -> Mask:
+        multiples = values[:, 0] / self.step
         return np.asarray(np.abs(multiples - np.round(multiples)) > NULL * np.maximum(1.0, np.abs(multiples)))
 
     def restore(self, rows: Rows) -> None:
         """Round numbers that another rule has moved beyond the range of the column."""
         (values, is_complete), (column,) = self.cells(rows.columns), self.columns
-        wrong = is_complete & ~rows.is_fixed[:, column] & self.is_off(values[:, 0])
+        wrong = is_complete & ~rows.is_fixed[:, column] & self.is_off(values, rows.ranges)
         values[wrong, 0] = rows.ranges[column].fitted(values[wrong, 0])
         rows.put(self.columns, values)
 
-    def broken(self, columns: Sequence[Column], ranges: Sequence[NumberRange]) -> Mask:
-        values, is_complete = self.cells(columns)
-        return is_complete & self.is_off(values[:, 0])
-
-    def contradicted(self, conditions: Conditions) -> Mask:
-        cells = conditions.observed.get(self.columns[0])
-        return np.zeros(1, bool) if cells is None else ~cells.is_missing & self.is_off(cells.values.astype(float))
+    def excluded(self, low: Numbers, high: Numbers, ranges: Sequence[NumberRange]) -> Mask:
+        return (low == high)[:, 0] & self.is_off(low, ranges)
 
     def text(self, names: Sequence[Any]) -> str:
         return self.wording
-
-    def check(self, encoders: Sequence[ColumnEncoder]) -> None:
-        if encoders[self.columns[0]].categories is not None:
-            raise ValueError(f"column {encoders[self.columns[0]].name!r} has categories, but a rule of increments")
 
 
 @dataclass(frozen=True, repr=False)

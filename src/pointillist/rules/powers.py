@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pointillist.rules.equation import HELD, Equation, are_finite
+from pointillist.rules.equation import HELD, Equation
 from pointillist.rules.rule import Numbers, TrainingRows, Vector
 
 EXPONENTS = (2.0, 3.0, 0.5, 1 / 3, -1.0, -2.0, -0.5)
@@ -19,12 +19,7 @@ _FEWEST_VALUES, _SLOPE_ERROR = 20, 0.01
 
 @dataclass(frozen=True)
 class Power(Equation):
-    """The first column as a constant times a power of the second; all numbers are positive.
-
-    Attributes:
-        factor: The constant, above 0.
-        exponent: One of `EXPONENTS`.
-    """
+    """The first column as a factor times a power of the second, one of `EXPONENTS`; all numbers are positive."""
 
     factor: float
     exponent: float
@@ -34,13 +29,8 @@ class Power(Equation):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if (
-            len(self.columns) != 2
-            or not are_finite([self.factor])
-            or self.factor <= 0
-            or self.exponent not in EXPONENTS
-        ):
-            raise ValueError("a power needs two columns, a finite factor above 0, and an exponent that is looked for")
+        if len(self.columns) != 2 or self.factor <= 0 or self.exponent not in EXPONENTS:
+            raise ValueError("a power needs two columns, a factor above 0, and an exponent that is looked for")
 
     @classmethod
     def find(cls, rows: TrainingRows, calculated: Mapping[int, Sequence[int]]) -> Iterator["Power"]:

@@ -11,8 +11,8 @@ from jaxtyping import Bool, Float, Int
 
 from pointillist.arguments import is_number
 from pointillist.rules.declared import Declared, NamedColumns
-from pointillist.rules.equation import HELD, Equation, are_finite
-from pointillist.rules.rule import NumberRange, Numbers, Rule, TrainingRows, Vector
+from pointillist.rules.equation import HELD, Equation
+from pointillist.rules.rule import Indices, Masks, NumberRange, Numbers, Rule, TrainingRows, Vector
 
 MOST_COLUMNS, MOST_COLUMNS_OF_SUMS = 64, 24
 """Most columns among which products are searched, and most with which a factor may be a sum of two columns."""
@@ -35,11 +35,7 @@ _SEARCHED = 200
 
 @dataclass(frozen=True)
 class Product(Equation):
-    """The first column as a constant times the second column times the third, or times the sum of third and fourth.
-
-    Attributes:
-        factor: The constant.
-    """
+    """The first column as a factor times the second column times the third, or times the sum of third and fourth."""
 
     factor: float
 
@@ -48,8 +44,8 @@ class Product(Equation):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 3 <= len(self.columns) <= 4 or not are_finite([self.factor]) or self.factor == 0:
-            raise ValueError("a product needs three or four columns, and a finite factor other than 0")
+        if not 3 <= len(self.columns) <= 4 or self.factor == 0:
+            raise ValueError("a product needs three or four columns, and a factor other than 0")
 
     @classmethod
     def find(cls, rows: TrainingRows, calculated: Mapping[int, Sequence[int]]) -> Iterator["Product"]:
@@ -81,13 +77,7 @@ class Product(Equation):
         found = np.stack([self.factor * one[0] * other[1] for one, other in cartesian(ends, repeat=2)])
         return found.min(axis=0), found.max(axis=0)
 
-    def search(
-        self,
-        values: Numbers,
-        ranges: Sequence[NumberRange],
-        free: Bool[np.ndarray, "n k"],
-        wrong: Int[np.ndarray, " m"],
-    ) -> Int[np.ndarray, " l"]:
+    def search(self, values: Numbers, ranges: Sequence[NumberRange], free: Masks, wrong: Indices) -> Indices:
         """Search for the nearest rows that obey the product to the last digit.
 
         Few rounded numbers, such as prices in cents, have exactly a given product. So one of the other columns moves by
@@ -115,7 +105,7 @@ class Product(Equation):
         self,
         values: Numbers,
         ranges: Sequence[NumberRange],
-        free: Bool[np.ndarray, "n k"],
+        free: Masks,
         columns: tuple[int, int],
         moves: Int[np.ndarray, " t"],
         neighbors: Int[np.ndarray, " t"],

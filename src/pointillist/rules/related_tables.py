@@ -13,8 +13,10 @@ from pointillist.columns.table_encoder import TableEncoder
 from pointillist.lazy import pa
 from pointillist.rules.declarations import bind, obeying
 from pointillist.rules.declared import OF_NAMES, Declared, NamedColumns
+from pointillist.rules.equation import Equation
 from pointillist.rules.expressions import DeclaredExpression
-from pointillist.rules.rule import NumberRule, Rule
+from pointillist.rules.inequalities import Inequality
+from pointillist.rules.rule import Rule
 from pointillist.rules.table_rules import broken_rows, restore_rows, rule_from_json
 from pointillist.tables.schema import Schema
 from pointillist.tables.table import Column, Table
@@ -142,11 +144,12 @@ def rules_by_table(
         of = [schema.table_and_column(name)[0] for name in each.names]
         by_table.setdefault(max(of, key=schema.tables.index), []).append(each)
     found = {
-        table: RelatedRules.of(each, table, tables, rows, schema)
-        for table, each in sorted(by_table.items(), key=lambda pair: schema.tables.index(pair[0]))
+        table: RelatedRules.of(by_table[table], table, tables, rows, schema)
+        for table in schema.tables
+        if table in by_table
     }
     for related in found.values():
         for rule in related.rules:
-            if not isinstance(rule, NumberRule):
+            if not isinstance(rule, Equation | Inequality):
                 raise ValueError(f"{rule.text(['.'.join(c) for c in related.columns])} is not a rule about numbers")
     return found

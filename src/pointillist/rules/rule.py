@@ -1,9 +1,10 @@
 """The interface of rules, and the rows in which they are found, restored and checked."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, get_args, get_origin
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -16,6 +17,8 @@ Numbers = Float[np.ndarray, "n k"]
 
 Vector = Float[np.ndarray, " n"]
 Mask = Bool[np.ndarray, " n"]
+Masks = Bool[np.ndarray, "n k"]
+Indices = Int[np.ndarray, " _"]
 
 FEWEST_ROWS = 100
 """Fewest rows without a missing cell in which a rule is looked for."""
@@ -184,11 +187,11 @@ class Rule(ABC):
     """Whether a few training rows may break the rule, as typing errors do."""
 
     def __post_init__(self) -> None:
-        are_indices = all(type(column) is int and column >= 0 for column in self.columns)
-        if not are_indices or not self.fewest_columns <= len(self.columns) == len({*self.columns}):
+        for each in fields(self):
+            if not _is_valid(getattr(self, each.name), each.type):
+                raise ValueError(f"a rule of the kind {self.kind!r} has a wrong value of {each.name!r}")
+        if not self.fewest_columns <= len(self.columns) == len({*self.columns}) or min(self.columns) < 0:
             raise ValueError(f"a rule of the kind {self.kind!r} needs {self.fewest_columns} or more different columns")
-        if type(self.is_declared) is not bool:
-            raise ValueError("a rule is declared or not")
 
     @classmethod
     def find(cls, rows: TrainingRows, calculated: Mapping[int, Sequence[int]]) -> Iterable[Self]:
@@ -241,11 +244,7 @@ class Rule(ABC):
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> Self:
         """Rebuild a rule from the result of `to_json`; raise a ValueError if it is not valid."""
-        values: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value for name, value in content.items()
-        }
-        del values["kind"]
-        return cls(**values)
+        return cls(**arguments_of(content))
 
     def cells(self, columns: Sequence[Column]) -> tuple[Numbers, Mask]:
         """Return the numbers (or indices of categories) of the rule's columns, and which rows miss none of them."""
@@ -258,8 +257,16 @@ class NumberRule(Rule):
     """A rule about numeric columns."""
 
     @abstractmethod
+    def is_off(self, values: Numbers, ranges: Sequence[NumberRange]) -> Mask:
+        """Return which rows of numbers break the rule by more than rounding explains."""
+
+    @abstractmethod
     def excluded(self, low: Numbers, high: Numbers, ranges: Sequence[NumberRange]) -> Mask:
         """Find the boxes in which no row obeys the rule, by interval arithmetic on the ends of its columns."""
+
+    def broken(self, columns: Sequence[Column], ranges: Sequence[NumberRange]) -> Mask:
+        values, is_complete = self.cells(columns)
+        return is_complete & self.is_off(values, [ranges[column] for column in self.columns])
 
     def contradicted(self, conditions: Conditions) -> Mask:
         """Find the rows whose observed cells and conditions make a box in which no row obeys the rule."""
@@ -285,3 +292,19 @@ class NumberRule(Rule):
         for column in self.columns:
             if encoders[column].categories is not None:
                 raise ValueError(f"column {encoders[column].name!r} has categories, but a rule about numbers")
+
+
+def arguments_of(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the attributes of a rule in JSON values, in which lists represent tuples."""
+    return {
+        name: tuple(value) if isinstance(value, list) else value for name, value in content.items() if name != "kind"
+    }
+
+
+def _is_valid(value: Any, annotation: Any) -> bool:
+    """Return whether a value has its annotated type, for booleans, integers, text, finite floats and their tuples."""
+    if get_origin(annotation) is tuple:
+        return isinstance(value, tuple) and all(_is_valid(each, get_args(annotation)[0]) for each in value)
+    if annotation is float:
+        return isinstance(value, float) and math.isfinite(value)
+    return annotation not in (bool, int, str) or type(value) is annotation

@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 
 from pointillist.lazy import optimize
 from pointillist.rules.declared import Declared, NamedColumns
-from pointillist.rules.equation import Equation, are_finite
+from pointillist.rules.equation import Equation
 from pointillist.rules.rule import Numbers, Rule, TrainingRows, Vector
 from pointillist.tables.table import kind_of, seconds_per_unit
 
@@ -27,12 +27,7 @@ _CORRELATION, _AS_ROUNDED = 0.9999, 0.9
 
 @dataclass(frozen=True)
 class Sum(Equation):
-    """The first column as a sum of multiples of the others.
-
-    Attributes:
-        factors: Factor of each other column.
-        constant: What is added to the sum.
-    """
+    """The first column as a constant plus the sum of the others, each times its factor."""
 
     factors: tuple[float, ...]
     constant: float = 0.0
@@ -41,9 +36,8 @@ class Sum(Equation):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        is_valid = are_finite([*self.factors, self.constant]) and 0 not in self.factors
-        if not is_valid or len(self.factors) != len(self.others):
-            raise ValueError("a sum needs one finite factor other than 0 for each column")
+        if 0 in self.factors or len(self.factors) != len(self.others):
+            raise ValueError("a sum needs one factor other than 0 for each column")
 
     @classmethod
     def find(cls, rows: TrainingRows, calculated: Mapping[int, Sequence[int]]) -> Iterator["Sum"]:
