@@ -88,13 +88,12 @@ def test_a_table_in_shards_is_learned(small_shards, tmp_path):
 def test_shards_hold_each_row_once_a_pass(small_shards):
     rows = np.arange(3000.0)[:, None]
     plan = plan_numbers(Diffusion(**QUICK), Layout("array", ("float64",)), rows, None)[0]
-    shards = plan.shards
-    assert shards.count > 5 and shards.size % plans.BLOCK == 0
+    assert plan.n_shards > 5 and plan.shard_size % plans.BLOCK == 0
     passes = []
     for turn in range(3):
-        parts = [shards.get(turn * shards.count + i)[0][0] for i in range(shards.count)]
+        parts = [plan.shard(turn * plan.n_shards + i)[0][0] for i in range(plan.n_shards)]
         seen = np.round(plan.codec.scaling.inverse(np.concatenate(parts))[:, 0]).astype(int)
-        assert len(set(seen)) == len(seen) == shards.count * shards.size > 0.8 * 3000
+        assert len(set(seen)) == len(seen) == plan.n_shards * plan.shard_size > 0.8 * 3000
         passes.append(seen)
     assert len(set().union(*passes)) > 2950 and not np.array_equal(passes[0], passes[1])
 
@@ -125,8 +124,7 @@ def test_unused_schedule_ends_cause_a_warning():
 def test_shards_hold_a_batch_and_together_nearly_all_rows(monkeypatch, n, batch_size):
     monkeypatch.setattr(plans, "SHARD_VALUES", 45 * 128)
     plan = plan_numbers(Diffusion(**QUICK, batch_size=batch_size), *as_numbers(np.arange(float(n))[:, None]), None)[0]
-    shards = plan.shards
-    assert shards.size >= batch_size and shards.count * shards.size >= 0.9 * (n // 64 * 64)
+    assert plan.shard_size >= batch_size and plan.n_shards * plan.shard_size >= 0.9 * (n // 64 * 64)
 
 
 @pytest.mark.slow

@@ -10,15 +10,14 @@ from test_trials import plan_of, table_of_noise
 
 from pointillist import Diffusion
 from pointillist.engine.training import held_out_loss
-from pointillist.models import observed_training
-from pointillist.models.observed_training import train_observed
-from pointillist.models.training import train
+from pointillist.models import training
+from pointillist.models.training import train, train_observed
 from pointillist.tables.frames import table_of
 
 
 def test_only_the_network_of_observed_numbers_changes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(observed_training, "FEWEST_ROWS", 60)
-    monkeypatch.setattr(observed_training, "STEPS_PER_NUMBER", 75)
+    monkeypatch.setattr(training, "FEWEST_OBSERVED_ROWS", 60)
+    monkeypatch.setattr(training, "STEPS_PER_NUMBER", 75)
     plan, alone = plan_of(table_of_noise(60), epochs=2), []
 
     def noted(plan: Any, **options: Any) -> Any:
@@ -26,7 +25,7 @@ def test_only_the_network_of_observed_numbers_changes(monkeypatch: pytest.Monkey
         return train(plan, **options)
 
     before = train(plan).network
-    monkeypatch.setattr(observed_training, "train", noted)
+    monkeypatch.setattr(training, "train", noted)
     after = train_observed(plan, before)
     assert after.joint_network is before.joint_network and after.token_network is before.token_network
     again = train_observed(plan, before)

@@ -75,9 +75,8 @@ def test_a_network_of_tokens_gets_half_its_width_for_few_epochs(monkeypatch, tmp
 def test_a_large_table_is_trained_on_a_part_of_its_rows(monkeypatch, rows):
     plan = prepare(Configuration(**TINY, epochs=2), rows).plan
     plan = replace(plan, method=replace(plan.method, batch_size=32))
-    shards = replace(plan.shards, limit=64)
-    vars(plan)["shards"] = shards
-    assert shards.count == 2 and plan.shard_epochs == 4
+    monkeypatch.setattr("pointillist.models.plan.SHARD_VALUES", 64)
+    assert plan.n_shards == 2 and plan.shard_epochs == 4
     measured(monkeypatch, 1.0, 5.0)
     started = time.monotonic()
     with pytest.warns(UserWarning, match="allows training on 50% of the rows, once"):

@@ -18,7 +18,7 @@ import pointillist.study.outputs
 import pointillist.study.runner
 from pointillist.cli import main
 from pointillist.models import training
-from pointillist.study import shared
+from pointillist.study import models
 
 LIMIT = 300.0
 """Seconds after which a command counts as endless."""
@@ -90,7 +90,7 @@ def _run(arguments: tuple[str, ...], folder: Path, log: Path, fault: Fault | Non
     for stream in (1, 2):
         os.dup2(descriptor, stream)
     # A state of training is kept after every call, instead of after ten seconds, and a call is short.
-    training.CHECKPOINT_EVERY = shared.KEEP_EVERY = 0.0
+    training.CHECKPOINT_EVERY = models.KEEP_EVERY = 0.0
     training.STEPS_PER_CALL = 24
     if fault is not None:
         arm = ctypes.CDLL(fault.library).torture_arm

@@ -1,6 +1,7 @@
 """The compiled training of one model: its epochs, their steps, the noise and the learning rate."""
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import equinox as eqx
@@ -184,12 +185,9 @@ def shuffled(key: PRNGKeyArray, n: Int[AnyArray, ""] | int, size: int) -> Int[Ar
 
 
 def _gradient(network: Weights, batch: tuple[Array, ...], method: Method) -> tuple[Float[Array, ""], Weights]:
-
-    def loss(network: Weights, batch: tuple[Array, ...]) -> Float[Array, ""]:
-        return method.objective.loss(network, batch, method.precision)
-
+    loss_and_gradient = jax.value_and_grad(partial(method.objective.loss, precision=method.precision))
     if method.parts == 1:
-        return jax.value_and_grad(loss)(network, batch)
+        return loss_and_gradient(network, batch)
     n_devices = jax.lax.axis_size(PARTS_AXIS)
     shape = method.parts // n_devices, n_devices, -1
     cut = jax.tree.map(lambda a: a.reshape(*shape, a.shape[-1]), batch)
@@ -198,7 +196,7 @@ def _gradient(network: Weights, batch: tuple[Array, ...], method: Method) -> tup
 
     def add_next(i: Array, total: tuple[Float[Array, ""], Weights]) -> tuple[Float[Array, ""], Weights]:
         # Parts are added in the order of the batch, whatever the number of devices.
-        gathered = jax.lax.all_gather(jax.value_and_grad(loss)(network, pick(parts, i)), PARTS_AXIS)
+        gathered = jax.lax.all_gather(loss_and_gradient(network, pick(parts, i)), PARTS_AXIS)
         for device in range(n_devices):
             total = jax.tree.map(lambda a, each, device=device: a + each[device], total, gathered)
         return total

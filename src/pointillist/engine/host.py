@@ -47,8 +47,7 @@ def rewards_of(reward: Callable[[Any], Any], rows: Float[np.ndarray, "m d"]) -> 
 
 
 def _check_shape(result: Any, n_rows: int) -> None:
-    shape = getattr(result, "shape", None)
-    shape = np.shape(result) if shape is None else tuple(shape)
+    shape = tuple(np.shape(result))
     if shape != (n_rows,):
         raise ValueError(
             f"the reward gave shape {shape} for {n_rows} rows; it must give one number per row, shape ({n_rows},)"

@@ -43,10 +43,6 @@ def sigma_data_of(rows: Float[np.ndarray, "*sets n d"]) -> Float[np.ndarray, "*s
     return np.sqrt(np.where(squares > 0, squares, 1.0)).astype(np.float32)
 
 
-def _padded_size(n: int) -> int:
-    return n if n > MOST_PADDED_ROWS else 1 << (n - 1).bit_length()
-
-
 def _mesh(parts: int, models: int, devices: Sequence[jax.Device] | None) -> jax.sharding.Mesh:
     """Make a mesh of devices that share the models, or that share each batch if batches are cut into parts."""
     if parts > 1 and devices is None and engine_devices.first()[0].platform == "cpu":
@@ -122,8 +118,9 @@ class StackTrainer:
 
     def feed(self, data: Float[np.ndarray, "sets n d"], labels: Int[np.ndarray, "sets n"] | None) -> None:
         """Switch to other rows of the same shape."""
-        self._n_rows = np.int32(data.shape[1])
-        added = (0, 0), (0, _padded_size(data.shape[1]) - data.shape[1])
+        n = data.shape[1]
+        self._n_rows = np.int32(n)
+        added = (0, 0), (0, 0 if n > MOST_PADDED_ROWS else (1 << (n - 1).bit_length()) - n)
         stacks = CleanRows(
             x0=jnp.asarray(np.pad(data, (*added, (0, 0))), jnp.float32),
             labels=None if labels is None else jnp.asarray(np.pad(labels, added), jnp.int32),

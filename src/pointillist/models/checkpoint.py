@@ -1,8 +1,8 @@
 """Checkpoints: files with the state of a training run, from which it resumes and ends with the same weights."""
 
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import equinox as eqx
 import numpy as np
@@ -51,8 +51,8 @@ class Checkpoint:
             return None
         try:
             facts, tensors = read_model(self.path)
-            if facts.get("checkpoint") == self.key:
-                with checking(self.path, ModelFileError):
+            with checking(self.path, ModelFileError):
+                if facts.get("checkpoint") == self.key:
                     return weights.from_named(template, tensors)
         except ModelFileError as error:
             raise CheckpointError(f"{error}; remove it to start over") from error
@@ -71,21 +71,21 @@ def _is_written(path: Path) -> bool:
     return path.exists() and not (path.is_file() and path.stat().st_size == 0)
 
 
+def _facts_in(path: Path) -> dict[str, Any]:
+    try:
+        return read_model(path)[0]
+    except ModelFileError:
+        return {}
+
+
 def seed_in(path: Path) -> int | None:
     """Returns the seed of the training run of a checkpoint; None without a checkpoint that can be read."""
-    if _is_written(path):
-        with suppress(ModelFileError):
-            seed = read_model(path)[0].get("seed")
-            return seed if type(seed) is int and 0 <= seed < 2**32 else None
-    return None
+    seed = _facts_in(path).get("seed") if _is_written(path) else None
+    return seed if type(seed) is int and 0 <= seed < 2**32 else None
 
 
 def remove_checkpoint(path: Path) -> None:
     """Removes a checkpoint of any training run; raises a ValueError if the file is not a checkpoint."""
-    is_checkpoint = not _is_written(path)
-    if not is_checkpoint:
-        with suppress(ModelFileError):
-            is_checkpoint = "checkpoint" in read_model(path)[0]
-    if not is_checkpoint:
+    if _is_written(path) and "checkpoint" not in _facts_in(path):
         raise ValueError(f"{path}: is not a checkpoint of this version: remove it yourself, or give another name")
     path.unlink(missing_ok=True)

@@ -70,10 +70,9 @@ def checked_labels(y: ArrayLike | None, n: int, name: str = "y") -> tuple[np.nda
         return np.empty(0), np.empty(0, np.int64), np.empty(0, np.int64)
     if np.ma.is_masked(y):
         raise ValueError(f"{name} has masked labels: drop these rows, or give them a separate label")
-    kind = np.asarray(y).dtype
-    if kind.kind in "cMmSV":
-        raise ValueError(f"{name} holds {kind}, but labels must be numbers, booleans or text: convert it")
     array = np.asarray(y)
+    if array.dtype.kind in "cMmSV":
+        raise ValueError(f"{name} holds {array.dtype}, but labels must be numbers, booleans or text: convert it")
     if array.ndim != 1:
         raise ValueError(f"{name} must hold one label per row, not be of shape {array.shape}")
     if array.dtype.kind == "f" and not np.isfinite(array).all():

@@ -141,7 +141,9 @@ class Codec:
     def from_facts(cls, facts: dict[str, Any], tensors: dict[str, np.ndarray]) -> "Codec":
         """Rebuilds a codec from `facts` and `tensors`; raises a ValueError if they are not valid."""
         layout = Layout.from_json(facts["layout"])
-        if facts["scaling"] != "tokens":
+        if facts["scaling"] not in ("affine", "tokens"):
+            raise ValueError("its scaling is unknown")
+        if facts["scaling"] == "affine":
             return cls.from_scaling(layout, TableScaling.from_tensors(tensors, layout.is_whole))
         encoding = TableEncoder.from_json(facts["encoding"], tensors["columns"])
         if [encoder.name for encoder in encoding.columns[: len(layout.names)]] != list(layout.names):
@@ -151,8 +153,7 @@ class Codec:
                 raise ValueError(f"column {encoder.name!r} holds {field.type}, but its encoder is for another type")
         if facts["missing"] not in MISSING:
             raise ValueError(f"unknown interpretation of missing cells: {facts['missing']!r:.40}")
-        n = len(layout.names)
-        rules = tuple(rule_from_json(each, n) for each in facts["rules"])
+        rules = tuple(rule_from_json(each, len(layout.names)) for each in facts["rules"])
         codec = cls(layout, encoding, rules, facts["missing"])
         codec._check_values()
         for rule in rules:
@@ -221,10 +222,8 @@ class Codec:
     @property
     def is_missing_value(self) -> Bool[np.ndarray, " slots"]:
         """Which of all token values, over all columns, mean that a cell is missing."""
-        masks = [np.empty(0, bool)]
-        for encoder in self.encoding.columns:
-            masks.append(np.arange(encoder.size) >= encoder.n_values)
-        return np.concatenate(masks)
+        encoders = self.encoding.columns
+        return np.concatenate([np.arange(encoder.size) >= encoder.n_values for encoder in encoders])
 
     def completed(self, table_cells: Sequence[Column], drawn_cells: Sequence[Column]) -> tuple[Column, ...]:
         """Fills missing cells with drawn cells, and restores the rules."""
@@ -235,13 +234,11 @@ class Codec:
 
     def cells_of(self, rows: Float[np.ndarray, "n width"]) -> tuple[Column, ...]:
         """Decodes rows with tokens from `encode_table`; their hidden cells are missing."""
-        tokens = [token for token, _ in self.encoding.row_indices]
-        is_hidden = rows[:, np.array(tokens, int)] == HIDDEN
-        known = np.where(rows == HIDDEN, 0.0, np.nan_to_num(rows))
-        decoded = self.encoding.decode(known)
+        is_hidden = rows == HIDDEN
+        decoded = self.encoding.decode(np.where(is_hidden, 0.0, np.nan_to_num(rows)))
         return tuple(
-            replace(cells, is_missing=cells.is_missing | hidden)
-            for cells, hidden in zip(decoded, is_hidden.T, strict=True)
+            replace(cells, is_missing=cells.is_missing | is_hidden[:, token])
+            for cells, (token, _) in zip(decoded, self.encoding.row_indices, strict=True)
         )
 
     def filled(self, table: Table, drawn_cells: Sequence[Column]) -> Any:

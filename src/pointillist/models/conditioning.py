@@ -85,14 +85,12 @@ def allowed_cells(codec: Codec, conditions: Mapping[Any, Condition]) -> tuple[Al
     for name, condition in conditions.items():
         encoder = codec.encoding.encoder(name)
         allowed = encoder.allowed(condition, codec.layout.type_of(name), codec.layout.order_of(name))
-        allows_every_token = (
-            len(allowed.token_values) == encoder.size and (allowed.low == 0).all() and (allowed.high == 1).all()
-        )
+        has_parts = (allowed.low > 0).any() or (allowed.high < 1).any()
+        allows_all = len(allowed.token_values) == encoder.size and not has_parts
         # Scaled numbers may lie slightly outside the range of the training rows.
-        may_pass = (
-            not encoder.has_token and encoder.has_number and np.isfinite([allowed.ends.low, allowed.ends.high]).any()
-        )
-        if not allows_every_token or may_pass or (len(allowed.ranges) and not allowed.allows_every_number):
+        has_end = np.isfinite([allowed.ends.low, allowed.ends.high]).any()
+        may_pass = not encoder.has_token and encoder.has_number and has_end
+        if not allows_all or may_pass or (len(allowed.ranges) and not allowed.allows_every_number):
             found.append(allowed)
     return tuple(found)
 
@@ -108,13 +106,14 @@ def without_contradictions(codec: Codec, observed: Observed, cells: Sequence[All
         {codec.encoding.index(each.name): each for each in cells},
     )
     for rule in codec.rules:
-        if not {*conditions.observed, *conditions.allowed}.isdisjoint(rule.columns):
-            is_contradicted = rule.contradicted(conditions)
-            if is_contradicted.any():
-                row = int(is_contradicted.argmax())
-                in_row = f" in row {row}" if len(is_contradicted) > 1 else ""
-                cells_text = ", ".join(_text(codec, conditions, column, row) for column in rule.columns)
-                raise ValueError(f"where contradicts the rule {rule.text(codec.column_names)}{in_row}: {cells_text}")
+        if {*conditions.observed, *conditions.allowed}.isdisjoint(rule.columns):
+            continue
+        is_contradicted = rule.contradicted(conditions)
+        if is_contradicted.any():
+            row = int(is_contradicted.argmax())
+            in_row = f" in row {row}" if len(is_contradicted) > 1 else ""
+            cells_text = ", ".join(_text(codec, conditions, column, row) for column in rule.columns)
+            raise ValueError(f"where contradicts the rule {rule.text(codec.column_names)}{in_row}: {cells_text}")
     return tuple(conditions.allowed.values())
 
 
@@ -125,10 +124,9 @@ def _text(codec: Codec, conditions: Conditions, column: int, row: int) -> str:
     if column in conditions.observed:
         cells = conditions.observed[column]
         value = cells.values[min(row, len(cells.values) - 1)]
-        value_text = (
-            encoder.format_value(float(value), kind) if cells.categories is None else cells.categories[int(value)]
-        )
-        return f"{name} is {value_text}"
+        if cells.categories is None:
+            return f"{name} is {encoder.format_value(float(value), kind)}"
+        return f"{name} is {cells.categories[int(value)]}"
     if column in conditions.allowed:
         return f"{name} is {conditions.allowed[column].text}"
     if encoder.categories is not None:
@@ -156,28 +154,14 @@ def number_ranges(codec: Codec, cells: Sequence[Allowed]) -> Ranges | None:
 
 def restriction_of(codec: Codec, cells: Sequence[Allowed]) -> Restriction:
     """Converts conditions to a restriction of tokens and numbers."""
-    pieces = [
-        [
-            (slot, math.log(high - low), low, high)
-            for slot, low, high in zip(each.token_values, each.low, each.high, strict=True)
-        ]
-        for each in cells
-    ]
-    n_pieces = max(len(each) for each in pieces)
-    table = np.zeros((len(pieces), n_pieces, 4))
+    table = np.zeros((len(cells), max(len(each.token_values) for each in cells), 4))
     table[:, :, 1] = -np.inf
-    for each, row in zip(pieces, table, strict=True):
-        row[: len(each)] = each
-    slots, log_fractions, low, high = np.moveaxis(table, 2, 0)
-    single = np.float32
-    return Restriction(
-        indices=tuple(codec.encoding.index(each.name) for each in cells),
-        slots=slots.astype(np.int32),
-        log_fractions=log_fractions.astype(single),
-        low=low.astype(single),
-        high=high.astype(single),
-        ranges=number_ranges(codec, cells),
-    )
+    for each, row in zip(cells, table, strict=True):
+        pieces = zip(each.token_values, each.low, each.high, strict=True)
+        row[: len(each.token_values)] = [(slot, math.log(high - low), low, high) for slot, low, high in pieces]
+    log_fractions, low, high = np.moveaxis(table[:, :, 1:].astype(np.float32), 2, 0)
+    indices, slots = tuple(codec.encoding.index(each.name) for each in cells), table[:, :, 0].astype(np.int32)
+    return Restriction(indices, slots, log_fractions, low, high, number_ranges(codec, cells))
 
 
 @dataclass
@@ -265,7 +249,6 @@ def conditioned(
     `stream` is a function of a plan and the first row, a multiple of `chunk_rows`, that yields rows with diagnostics.
     Raises a ValueError in one line if too few rows meet the conditions.
     """
-    kept = plan.sampler.rows_per_draw
     if plan.varies_by_row:
         yield _one_per_row(stream, plan, acceptance)
         return
@@ -275,7 +258,7 @@ def conditioned(
         if first + n_candidates > MOST_TRIES * max(plan.n_rows, chunk_rows):
             raise acceptance.error()
         for part in stream(replace(plan, n_rows=first + n_candidates), first):
-            rows = acceptance.accepted(part, kept, wanted)
+            rows = acceptance.accepted(part, plan.sampler.rows_per_draw, wanted)
             wanted -= len(rows)
             yield rows
             if not wanted:
@@ -285,17 +268,13 @@ def conditioned(
 
 def _one_per_row(stream: Any, plan: Any, acceptance: Acceptance) -> Float[np.ndarray, "n width"]:
     """Draws one row per set of observed cells; rows that do not meet the conditions are drawn again."""
-    found: np.ndarray | None = None
+    found, is_lost = np.empty(0), np.empty(0, bool)
     for turn in range(MOST_TRIES):
         # Draw all rows again, because a row depends on its index.
         seed = plan.seed if turn == 0 else int(np.random.SeedSequence([plan.seed, turn]).generate_state(1)[0])
         drawn = np.concatenate([*stream(replace(plan, seed=seed), 0)])
-        if found is None:
-            found = drawn
-        else:
-            is_lost = found[:, -2] < _LOWEST
-            found[is_lost] = drawn[is_lost]
-        if not (found[:, -2] < _LOWEST).any():
+        found = drawn if turn == 0 else np.where(is_lost[:, None], drawn, found)
+        is_lost = found[:, -2] < _LOWEST
+        if not is_lost.any():
             return acceptance.accept_each(found)
-    assert found is not None
-    raise acceptance.error(int(np.argmax(found[:, -2] < _LOWEST)))
+    raise acceptance.error(int(np.argmax(is_lost)))

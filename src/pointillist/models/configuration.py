@@ -156,18 +156,6 @@ class ProcessConfig(Checked):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
-class RuleConfig(Checked):
-    """Rules that rows obey."""
-
-    rules: list[Any] | None = parameter(
-        None, "Rules that every row obeys, from `pointillist.rules`.", unset="the rules that `fit` finds in the rows",
-        details="Rules that `fit` finds are kept too, except those that `rules.ignore` excludes. Training "
-        "rows that break a rule are refused, unless its `on_violation` says otherwise. Rules need masked diffusion, "
-        'which "auto" chooses. `rules.unique` and `rules.personal` declare columns that are generated rather than '
-        "learned, for every process. Private fits take no other rules.")
-
-
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class PrivacyConfig(Checked):
     """The guarantee of a differentially private fit, and the public domain of the table."""
 
@@ -188,9 +176,15 @@ class PrivacyConfig(Checked):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
-class Configuration(RuleConfig, PrivacyConfig, ProcessConfig, TrainingConfig, NetworkConfig, NoiseConfig):
+class Configuration(PrivacyConfig, ProcessConfig, TrainingConfig, NetworkConfig, NoiseConfig):
     """All parameters of a model; `Diffusion` describes each of them."""
 
+    rules: list[Any] | None = parameter(
+        None, "Rules that every row obeys, from `pointillist.rules`.", unset="the rules that `fit` finds in the rows",
+        details="Rules that `fit` finds are kept too, except those that `rules.ignore` excludes. Training "
+        "rows that break a rule are refused, unless its `on_violation` says otherwise. Rules need masked diffusion, "
+        'which "auto" chooses. `rules.unique` and `rules.personal` declare columns that are generated rather than '
+        "learned, for every process. Private fits take no other rules.")
     verbose: bool | int | None = parameter(
         None, "Whether `fit` shows a progress bar.", unset="yes in a terminal or notebook, no elsewhere")
     random_state: RandomState = parameter(
@@ -212,7 +206,6 @@ class Configuration(RuleConfig, PrivacyConfig, ProcessConfig, TrainingConfig, Ne
                 "rules are not for private fits, which may not compare rows with them: leave out all but rules.unique "
                 "and rules.personal"
             )
-
 
 
 @dataclass(frozen=True, kw_only=True)

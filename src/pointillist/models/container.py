@@ -57,8 +57,8 @@ def write_model(path: Path, facts: dict[str, Any], tensors: dict[str, np.ndarray
 def _digest(tensors: dict[str, np.ndarray]) -> str:
     """Hash of names, types, shapes and values, the same on machines of either byte order."""
     digest = hashlib.sha256()
-    for name in sorted(tensors):
-        tensor = tensors[name].astype(tensors[name].dtype.newbyteorder("<"), copy=False)
+    for name, tensor in sorted(tensors.items()):
+        tensor = tensor.astype(tensor.dtype.newbyteorder("<"), copy=False)
         digest.update(json.dumps([name, tensor.dtype.str, tensor.shape]).encode())
         digest.update(np.ascontiguousarray(tensor).reshape(-1).view(np.uint8).data)
     return digest.hexdigest()

@@ -17,22 +17,18 @@ from pointillist.models.checkpoint import Checkpoint, seed_in
 from pointillist.models.choosing import masked_table
 from pointillist.models.classes import Classes
 from pointillist.models.configuration import Configuration, changed_gaussian_only, unused_betas, values_of
-from pointillist.models.observed_training import train_observed
 from pointillist.models.plan import Plan, fingerprint, plan_key
 from pointillist.models.planning import WIDTH_GIVEN, plan_numbers, plan_tokens
 from pointillist.models.row_model import Guarantee, Record, RowModel
 from pointillist.models.summary import Summary
 from pointillist.models.time_limits import TimeLimit, plan_within
-from pointillist.models.training import train
+from pointillist.models.training import train, train_observed
 from pointillist.models.trials import run_trials
 from pointillist.progress import shows_progress
 from pointillist.rules.declarations import about_rows, generated_in, names_in, obeying
 from pointillist.tables.frames import check_finite, read_numbers
 from pointillist.tables.layout import Layout
 from pointillist.tables.table import Table
-
-Reader = Callable[[Any], tuple[Layout, np.ndarray]]
-"""Function that reads finite rows of numbers with their layout."""
 
 
 def finite_rows(X: Any) -> tuple[Layout, np.ndarray]:
@@ -81,11 +77,10 @@ class Task:
         networks = trained.network
         if self.configuration.epochs is None:
             networks = train_observed(plan, networks, is_shown=is_shown, deadline=deadline)
-        process, network = plan.process.finished(networks)
+        learned = plan.codec, *plan.process.finished(networks), self.classes
         record = Record(trained.history, trained.validation_history, plan.seed, rows_hash)
         # A time limit may have changed the width.
         parameters = values_of(self.configuration), self.trained_with | {"width": plan.process.architecture.width}
-        learned = plan.codec, process, network, self.classes
         return RowModel(*learned, record, *parameters, self.summary, generated=self.generated)
 
     def without_table(self) -> "Task":
@@ -102,7 +97,7 @@ def prepare(
     given: Sequence[str | int] = (),
     keep: Sequence[str] = (),
     checkpoint: Path | None = None,
-    read: Reader = finite_rows,
+    read: Callable[[Any], tuple[Layout, np.ndarray]] = finite_rows,
     started: float | None = None,
 ) -> Task:
     """Checks the rows, labels and configuration of a fit, and plans the training; see `Diffusion.fit`.
@@ -115,7 +110,7 @@ def prepare(
         given: Columns whose values `where` will set in every draw.
         keep: Names of further columns to keep, even if nearly all rows have different values.
         checkpoint: File of the state of training; its seed is used if the configuration has none.
-        read: Reads arrays and data frames of numbers.
+        read: Reads the layout and the finite rows of arrays and data frames of numbers.
         started: Start of the fit by `time.monotonic`, for `max_minutes`; now by default.
 
     Raises:
@@ -125,7 +120,7 @@ def prepare(
         UserWarning: If columns are generated or dropped because they number the rows, differ in nearly every row, are
             personal or empty; or if the model does not use a parameter that is set.
     """
-    limit = None
+    limit, table, label = None, None, None
     if configuration.max_minutes is not None:
         limit = TimeLimit(configuration.max_minutes, time.monotonic() if started is None else started)
         if checkpoint is not None:
@@ -141,7 +136,6 @@ def prepare(
     unused = changed_gaussian_only(configuration)
     process = "masked" if rules else configuration.process
     mixed = masked_table(process, X, categorical, prefers_gaussian=bool(unused) or len(given) > 0)
-    table, label = None, None
     if mixed is not None:
         if len(given):
             raise ValueError(

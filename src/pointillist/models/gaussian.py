@@ -9,7 +9,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Float, Int
 from numpy.typing import ArrayLike
 
 from pointillist.arguments import check_unmasked, is_missing, seed_of
@@ -22,7 +22,7 @@ from pointillist.diffusion.conditioning.observed_sampling import (
     ObservedSampler,
 )
 from pointillist.diffusion.conditioning.twisting import POINTS, RangedSampler
-from pointillist.diffusion.denoisers import Bounds, Denoiser, has_classes
+from pointillist.diffusion.denoisers import Bounds, Denoiser
 from pointillist.diffusion.guidance import ClassifierFree
 from pointillist.diffusion.registries import NETWORKS, SCHEDULES, sampler_named
 from pointillist.diffusion.samplers import RowSampler, Sampler, TransitionSampler
@@ -41,13 +41,8 @@ from pointillist.tables.frames import check_finite
 
 _LABELS_AT_ONCE = 2**20
 
-
-STEERING: dict[str, Callable[[TransitionSampler, Any, Any, int], Sampler]] = {
-    "svdd_pm": SVDD,
-    "feynman_kac": FeynmanKac,
-}
+STEERING: dict[str, Callable[..., Sampler]] = {"svdd_pm": SVDD, "feynman_kac": FeynmanKac}
 """Methods that steer a sampler by a reward, by name: (sampler, reward, temperature, candidates) → sampler."""
-
 
 Values = np.ndarray | Array
 
@@ -75,8 +70,7 @@ class UnscaledReward(eqx.Module):
             return self.function(rows)
         minimum = jnp.asarray(self.minimum, jnp.float32)
         constants = jnp.broadcast_to(minimum, (len(x0), len(minimum)))
-        in_units = self.varying.inverse(x0)
-        return self.function(constants.at[:, self.indices].set(in_units))
+        return self.function(constants.at[:, self.indices].set(self.varying.inverse(x0)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,16 +97,16 @@ class GaussianProcess(Process):
 
     @classmethod
     def of(
-        cls,
-        parameters: dict[str, Any],
-        n_classes: int,
-        sigma_data: Float[np.ndarray, " k"],
-        given: tuple[int, ...] = (),
+        cls, parameters: dict[str, Any], n_classes: int, sigma_data: Float[np.ndarray, " k"], given: Sequence[int] = ()
     ) -> "GaussianProcess":
         """Makes the process from hyperparameters."""
         architecture = architecture_of(parameters, n_classes, len(sigma_data))
         schedule, p_uncond = noise_schedule(parameters), float(parameters["p_uncond"])
-        return cls(architecture, parameters["prediction"], schedule, sigma_data, n_classes, p_uncond, given)
+        return cls(architecture, parameters["prediction"], schedule, sigma_data, n_classes, p_uncond, tuple(given))
+
+    @property
+    def can_guide(self) -> bool:
+        return self.p_uncond > 0
 
     @property
     def noise(self) -> tuple[Schedule, Float[np.ndarray, " k"]]:
@@ -127,12 +121,6 @@ class GaussianProcess(Process):
         return self.architecture.denoiser(
             network, self.prediction, self.sigma_data, self.schedule, self.n_classes, bounds
         )
-
-    def label_indices(
-        self, learned: Learned, plan: SamplingPlan, drawn: Float[np.ndarray, "m k"], rows: slice
-    ) -> Int[np.ndarray, " m"]:
-        assert plan.labels is not None
-        return plan.labels[rows]
 
     def resolve_labels(self, learned: Learned, request: Request) -> tuple[Request, dict[Any, Any]]:
         """Moves labels from `where` to `labels` of the request, because the codec has no column for them."""
@@ -151,9 +139,15 @@ class GaussianProcess(Process):
 
     def unconditional(self, learned: Learned, request: Request, cells: Observed, n_rows: int) -> SamplingPlan:
         if cells:
-            self._check_observed(learned, request, next(iter(cells)))
+            what, has_label = f"where with a value of column {next(iter(cells))!r}", request.labels is not None
+            self._check_observable(learned, what, has_label=has_label)
+            changed = request.first_changed(*REWARD_FIELDS, "prior")
+            if changed is not None:
+                raise ValueError(f"{changed} cannot be combined with values in where: leave one of them out")
+            if request.return_labels and not has_label:
+                raise ValueError("values in where need labels: give labels (--label)")
         self._warn_unless_given(learned.codec, cells)
-        unused = request.first_changed(REWARD_FIELDS) if request.reward is None else None
+        unused = request.first_changed(*REWARD_FIELDS) if request.reward is None else None
         if unused is not None:
             raise ValueError(f"{unused} has no effect without a reward: give a reward, or leave it out")
         sampler = self._steered(learned.codec, request)
@@ -161,7 +155,9 @@ class GaussianProcess(Process):
         # Deterministic sampling from a given x_T must return the same rows, so drawn labels have a fixed seed.
         seed = 0 if is_fixed and request.random_state is None else seed_of(request.random_state)
         prior = None if request.prior is None else _prior(learned.codec, request.prior)
-        denoiser = self._guided(learned, request)
+        denoiser: Any = _clipped(learned)
+        if request.guidance != 0:
+            denoiser = ClassifierFree(denoiser, np.asarray(request.guidance, np.float32))
         if prior is not None and sampler.rows_per_draw > 1:
             raise ValueError("feynman_kac draws populations of rows and cannot start from a prior: leave prior out")
         labels = None
@@ -180,9 +176,9 @@ class GaussianProcess(Process):
     def restricted(
         self, plan: SamplingPlan, codec: Codec, allowed: Sequence[Allowed], request: Request
     ) -> SamplingPlan:
-        for name in (*REWARD_FIELDS, "prior", "deterministic"):
-            if request.first_changed((name,)) is not None:
-                raise ValueError(f"{name} cannot be combined with ranges of numbers: leave one of them out")
+        changed = request.first_changed(*REWARD_FIELDS, "prior", "deterministic")
+        if changed is not None:
+            raise ValueError(f"{changed} cannot be combined with ranges of numbers: leave one of them out")
         if request.sampler not in (None, "dpm-sde"):
             raise ValueError(f"ranges of numbers need sampler='dpm-sde', not {request.sampler!r}: leave it out")
         if plan.labels is not None and request.labels is None:
@@ -210,17 +206,12 @@ class GaussianProcess(Process):
         return SamplingPlan(len(prior), seed_of(random_state), _clipped(learned), sampler, labels, prior)
 
     def with_label_indices(
-        self,
-        learned: Learned,
-        observed: Float[np.ndarray, "n k"],
-        indices: Int[np.ndarray, "#n"],
-        is_unknown: Bool[np.ndarray, "#n"],
+        self, learned: Learned, observed: Float[np.ndarray, "n k"], indices: Int[np.ndarray, "#n"]
     ) -> Float[np.ndarray, "n k_and_label"]:
-        """Appends the index of its class to each row; the number of classes means an unknown label."""
-        if is_unknown.any() and self.p_uncond == 0:
+        """Appends the index of its class to each row."""
+        if (indices == self.n_classes).any() and self.p_uncond == 0:
             raise ValueError("labels has a missing label, but the model was fitted with p_uncond=0: give all labels")
-        shown = np.where(is_unknown, self.n_classes, indices)
-        return np.column_stack([observed, np.broadcast_to(shown, len(observed))]).astype(np.float32)
+        return np.column_stack([observed, np.broadcast_to(indices, len(observed))]).astype(np.float32)
 
     def check_conditional(self, learned: Learned, *, has_label: bool) -> None:
         self._check_observable(learned, "conditional", has_label=has_label)
@@ -245,12 +236,12 @@ class GaussianProcess(Process):
     ) -> Any:
         return ColumnQuantiles(_clipped(learned), sampler_named("dpm", self.schedule), number, starts, has_label)
 
-    def _check_observable(self, learned: Learned, what: str, *, has_label: bool = False) -> None:
-        if not self.architecture.has_observed and learned.codec.width == 1:
-            raise ValueError(
-                f"{what} needs columns to condition on, but only one column varies: fit with process='masked'"
-            )
+    def _check_observable(self, learned: Learned, what: str, *, has_label: bool) -> None:
         if not self.architecture.has_observed:
+            if learned.codec.width == 1:
+                raise ValueError(
+                    f"{what} needs columns to condition on, but only one column varies: fit with process='masked'"
+                )
             raise ValueError(
                 f"{what} needs a model trained on rows with observed columns: fit it with p_given above 0 and "
                 "network='residual', or with process='masked'"
@@ -270,21 +261,8 @@ class GaussianProcess(Process):
                 "more timesteps"
             )
 
-    def _check_observed(self, learned: Learned, request: Request, name: Any) -> None:
-        if not self.architecture.has_observed:
-            raise ValueError(
-                f"where sets column {name!r} to a value, but this model was not trained on rows with observed columns: "
-                "use between, or fit it with p_given above 0 and network='residual'"
-            )
-        for field in (*REWARD_FIELDS, "prior"):
-            if request.first_changed((field,)) is not None:
-                raise ValueError(f"{field} cannot be combined with values in where: leave one of them out")
-        needs_labels = request.return_labels or (learned.classes is not None and self.p_uncond == 0)
-        if needs_labels and request.labels is None:
-            raise ValueError("values in where need labels: give labels (--label)")
-
     def _warn_unless_given(self, codec: Codec, cells: Observed) -> None:
-        index_of = {name: codec.encoding.number_index(name) for name in (each.name for each in codec.encoding.columns)}
+        index_of = {name: codec.encoding.number_index(name) for name in codec.column_names}
         observed = {index_of[name] for name in cells} - {None}
         if self.given and observed != {*self.given}:
             names = [name for name, index in index_of.items() if index in self.given]
@@ -294,20 +272,6 @@ class GaussianProcess(Process):
                 UserWarning,
                 stacklevel=8,
             )
-
-    def _guided(self, learned: Learned, request: Request) -> Denoiser:
-        denoiser = _clipped(learned)
-        if request.guidance == 0:
-            return denoiser
-        if not has_classes(denoiser):
-            raise ValueError(
-                "guidance needs a model with classes, but this one was fitted without labels: fit it with y"
-            )
-        if request.labels is None and not request.return_labels:
-            raise ValueError("guidance needs a class to guide to: give labels")
-        if self.p_uncond == 0:
-            raise ValueError("guidance needs a model also trained without labels: fit it with p_uncond above 0")
-        return ClassifierFree(denoiser, np.asarray(request.guidance, np.float32))
 
     def _steered(self, codec: Codec, request: Request) -> Sampler:
         sampler = number_sampler(request, self.schedule, "dpm" if request.reward is None else "ancestral")
@@ -328,10 +292,7 @@ def architecture_of(parameters: dict[str, Any], n_classes: int, columns: int) ->
     if parameters["network"] not in NETWORKS:
         raise ValueError(f"network={parameters['network']!r} is for tokens: choose one of {', '.join(NETWORKS)}")
     return Architecture(
-        network=parameters["network"],
-        width=parameters["width"],
-        depth=parameters["depth"],
-        time_embedding=parameters["time_embedding"],
+        **{name: parameters[name] for name in ("network", "width", "depth", "time_embedding")},
         class_embedding=parameters["class_embedding"] if n_classes else 0,
         has_observed=parameters["p_given"] > 0 and parameters["network"] == "residual" and columns > 1,
     )

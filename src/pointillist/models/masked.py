@@ -32,13 +32,6 @@ from pointillist.models.process import Learned, Process, SamplingPlan
 from pointillist.models.request import REWARD_FIELDS, Request, number_sampler
 from pointillist.tables.conditions import Condition
 
-_REFUSED = {
-    **dict.fromkeys(REWARD_FIELDS, "a reward steers numbers, but tokens are drawn first"),
-    "prior": "tokens do not start from x_T",
-    "deterministic": "tokens are drawn at random",
-}
-"""Fields of a request that models with tokens refuse, with the reason."""
-
 
 @dataclass(frozen=True, eq=False)
 class MaskedProcess(Process):
@@ -60,7 +53,11 @@ class MaskedProcess(Process):
 
     kind: ClassVar[str] = "masked"
     has_label_token: ClassVar[bool] = True
-    refused: ClassVar[Mapping[str, str]] = _REFUSED
+    refused: ClassVar[Mapping[str, str]] = {
+        **dict.fromkeys(REWARD_FIELDS, "a reward steers numbers, but tokens are drawn first"),
+        "prior": "tokens do not start from x_T",
+        "deterministic": "tokens are drawn at random",
+    }
 
     @classmethod
     def of(
@@ -113,7 +110,6 @@ class MaskedProcess(Process):
 
     @property
     def can_guide(self) -> bool:
-        """Whether rows can be guided to a class, which needs networks that accept a hidden label."""
         return not self.architecture.tokens.with_number or self.p_uncond > 0
 
     @property
@@ -167,7 +163,7 @@ class MaskedProcess(Process):
     def _sampler(self, request: Request) -> Sampler:
         """The sampler of tokens and numbers; DPM-Solver++(2M) with noise by default."""
         tokens = self.architecture.tokens
-        chosen = request.first_changed(("sampler", "steps"))
+        chosen = request.first_changed("sampler", "steps")
         if chosen is not None and not tokens.with_number:
             raise ValueError(f"{chosen} applies to numbers, but this table has only tokens: leave it out")
         if chosen is not None and any(isinstance(each, Condition) for each in (request.where or {}).values()):
@@ -181,40 +177,33 @@ class MaskedProcess(Process):
         return TokenSampler(len(tokens.sizes), number_sampler(request, SCHEDULE, "dpm-sde"))
 
     def _denoiser(self, learned: Learned, request: Request, *, has_observed: bool) -> TokenDenoiser | MixedDenoiser:
-        if request.guidance == 0:
-            return self.unguided_denoiser(learned, has_observed=has_observed)
-        if request.labels is None:
-            raise ValueError("guidance needs a class to guide to: give labels")
-        if not self.can_guide:
-            raise ValueError("guidance needs a model also trained without labels: fit it with p_uncond above 0")
-        guidance = np.asarray(request.guidance, np.float32)
-        denoiser = replace(self.token_denoiser(learned), guided=_label_token(learned), guidance=guidance)
+        denoiser = self.token_denoiser(learned)
+        if request.guidance != 0:
+            guidance = np.asarray(request.guidance, np.float32)
+            denoiser = replace(denoiser, guided=_label_token(learned), guidance=guidance)
         return self._with_numbers(denoiser, learned, has_observed=has_observed)
 
     def unguided_denoiser(
         self, learned: Learned, forbidden: Bool[np.ndarray, " slots"] | None = None, *, has_observed: bool
-    ) -> TokenDenoiser | MixedDenoiser:
-        """Returns the denoiser without guidance, in which `forbidden` token values have probability 0."""
+    ) -> Any:
+        """Returns the denoiser without guidance, in which `forbidden` token values have probability 0.
+
+        It is a `MixedDenoiser` for tables with numbers, and a `TokenDenoiser` for others.
+        """
         return self._with_numbers(self.token_denoiser(learned, forbidden), learned, has_observed=has_observed)
 
     def token_denoiser(self, learned: Learned, forbidden: Bool[np.ndarray, " slots"] | None = None) -> TokenDenoiser:
         return TokenDenoiser(learned.network.token_network, self.architecture.tokens, forbidden=forbidden)
 
-    def number_denoiser(self, learned: Learned, *, has_observed: bool) -> MixedDenoiser:
-        """Returns the denoiser of numbers given tokens, without guidance, for tables with numbers."""
-        denoiser = self._with_numbers(self.token_denoiser(learned), learned, has_observed=has_observed)
-        assert isinstance(denoiser, MixedDenoiser)
-        return denoiser
-
     def _with_numbers(
-        self, token_denoiser: TokenDenoiser, learned: Learned, *, has_observed: bool
+        self, denoiser: TokenDenoiser, learned: Learned, *, has_observed: bool
     ) -> TokenDenoiser | MixedDenoiser:
         network = learned.network
         if not self.architecture.tokens.with_number:
-            return token_denoiser
+            return denoiser
         if has_observed or network.joint_network is None:
-            return MixedDenoiser(token_denoiser, network.number_network, self.covariance)
-        return MixedDenoiser(token_denoiser, network.joint_network, self.covariance, self.basis)
+            return MixedDenoiser(denoiser, network.number_network, self.covariance)
+        return MixedDenoiser(denoiser, network.joint_network, self.covariance, self.basis)
 
     def plan_imputation(
         self, learned: Learned, observed: Float[np.ndarray, "n width"], n_draws: int, random_state: Any
@@ -224,25 +213,21 @@ class MaskedProcess(Process):
         return SamplingPlan(len(prior), seed_of(random_state), denoiser, self._sampler(Request()), prior=prior)
 
     def with_label_indices(
-        self,
-        learned: Learned,
-        observed: Float[np.ndarray, "n width"],
-        indices: Int[np.ndarray, "#n"],
-        is_unknown: Bool[np.ndarray, "#n"],
+        self, learned: Learned, observed: Float[np.ndarray, "n width"], indices: Int[np.ndarray, "#n"]
     ) -> Float[np.ndarray, "n width"]:
-        observed = observed.copy()
-        observed[:, _label_token(learned)] = np.where(is_unknown, HIDDEN, indices)
+        observed, n_classes = observed.copy(), len(learned.classes or ())
+        observed[:, _label_token(learned)] = np.where(indices == n_classes, HIDDEN, indices)
         return observed
 
     def number_density(self, learned: Learned, numbers: tuple[int, ...], *, has_label: bool) -> Any:
         is_all = len(numbers) == len(self.architecture.tokens.with_number)
-        return NumberLogDensity(self.number_denoiser(learned, has_observed=not is_all), SCHEDULE, numbers)
+        return NumberLogDensity(self.unguided_denoiser(learned, has_observed=not is_all), SCHEDULE, numbers)
 
     def number_quantiles(
         self, learned: Learned, number: int, starts: Float[np.ndarray, " levels"], *, has_label: bool
     ) -> Any:
         is_target = np.arange(len(self.architecture.tokens.with_number)) == number
-        return NumberQuantiles(self.number_denoiser(learned, has_observed=True), SCHEDULE, is_target, starts)
+        return NumberQuantiles(self.unguided_denoiser(learned, has_observed=True), SCHEDULE, is_target, starts)
 
 
 @partial(jax.jit, compiler_options=QUICKLY)

@@ -1,6 +1,7 @@
 """Declarations of parameters (type, range or choices, default and help), shared by all interfaces."""
 
 import inspect
+import operator
 import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
@@ -8,6 +9,8 @@ from types import UnionType
 from typing import Any, TypeVar, get_args, get_origin
 
 C = TypeVar("C")
+
+_KINDS = {bool: "true or false", int: "an integer", float: "a number", dict: "a dictionary", list: "a list of rules"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,14 +52,7 @@ class Parameter:
         """The allowed values as text, for example "an integer from 1 to 10, or None"."""
         if self.choices:
             return f"one of {', '.join(map(repr, self.choices))}"
-        kinds = {
-            bool: "true or false",
-            int: "an integer",
-            float: "a number",
-            dict: "a dictionary",
-            list: "a list of rules",
-        }
-        words = [kinds[kind] for kind in self.types if kind in kinds]
+        words = [_KINDS[kind] for kind in self.types if kind in _KINDS]
         words[-1] = words[-1].replace("an integer", "an even integer") if self.is_even else words[-1]
         words[-1] += self._range()
         text = " or ".join([*map(str, self.also), *words])
@@ -95,13 +91,8 @@ class Parameter:
         return is_one and not isinstance(value, bool) and (value in self.also or self._is_in_range(value))
 
     def _is_in_range(self, value: float) -> bool:
-        return (
-            (self.low is None or value >= self.low)
-            and (self.high is None or value <= self.high)
-            and (self.above is None or value > self.above)
-            and (self.below is None or value < self.below)
-            and not (self.is_even and value % 2)
-        )
+        ends = (self.low, operator.ge), (self.high, operator.le), (self.above, operator.gt), (self.below, operator.lt)
+        return all(end is None or is_within(value, end) for end, is_within in ends) and not (self.is_even and value % 2)
 
     @property
     def text(self) -> str:
@@ -110,7 +101,8 @@ class Parameter:
         if self.types[0] in (int, float) or (self.choices and not self.details):
             words = self.allowed.removesuffix(", or None")
             parts.append(f"{words[0].upper()}{words[1:]}.")
-        parts += [f"None is {self.unset}."] if type(None) in self.types and self.unset else []
+        if type(None) in self.types and self.unset:
+            parts.append(f"None is {self.unset}.")
         return " ".join([*parts, self.details]).rstrip()
 
 
@@ -153,9 +145,8 @@ def documented(configuration: type) -> Callable[[C], C]:
     """Replaces PARAMETERS in the docstring of a class or method by the parameters of a configuration."""
 
     def document(described: C) -> C:
-        entries = [f"{name}: {each.text}" for name, each in parameters_of(configuration).items()]
         wrapper = textwrap.TextWrapper(112, " " * 4, " " * 8, break_on_hyphens=False)
-        text = "\n".join(map(wrapper.fill, entries))
+        text = "\n".join(wrapper.fill(f"{name}: {each.text}") for name, each in parameters_of(configuration).items())
         described.__doc__ = inspect.cleandoc(described.__doc__ or "").replace("    PARAMETERS", text)
         return described
 

@@ -28,11 +28,7 @@ FEWEST_SEEN = 0.9
 BLOCK = 64
 """Number of neighbouring rows that go to the same shard, because reading single rows from a file is slow."""
 
-MAX_HELD_OUT = 10_000
-
-STEPS_PER_CHECK = 500
-ROWS_FOR_SIGMA = 100_000
-
+MAX_HELD_OUT, STEPS_PER_CHECK, ROWS_FOR_SIGMA = 10_000, 500, 100_000
 
 PARTS, LEAST_ROWS = (8, 4, 2), 512
 """Possible numbers of parts of a large batch, computed on several devices or in turn; and smallest number of rows
@@ -42,6 +38,9 @@ per part."""
 @dataclass(frozen=True)
 class Plan:
     """Everything that determines the weights.
+
+    Large tables are trained in shards: equal parts of the training rows, redrawn for every pass. Shards depend on the
+    seed, and not on whether the rows are in memory.
 
     Attributes:
         rows: Rows of numbers, shape (n, columns), which the codec encodes; may be memory-mapped.
@@ -75,28 +74,66 @@ class Plan:
     most_shards: int | None = None
 
     @cached_property
-    def shards(self) -> "Shards":
-        """The shards of the training rows."""
-        return Shards(self)
+    def train_indices(self) -> Int[np.ndarray, " m"] | None:
+        """Indices of the training rows; None for all rows."""
+        return np.delete(np.arange(len(self.rows)), self.held_out) if len(self.held_out) else None
+
+    @property
+    def n_train(self) -> int:
+        """Number of training rows."""
+        return len(self.rows) - len(self.held_out)
+
+    @cached_property
+    def n_shards(self) -> int:
+        """Number of shards in a pass over the training rows; 1 if there are few rows."""
+        # Values per row: its values, noise, mixture, network input and target; features; time, noise level, weight.
+        values = 5 * self.codec.width + self.process.architecture.n_features + 3
+        rows, n_blocks = max(BLOCK, SHARD_VALUES // values), self.n_train // BLOCK
+        if self.n_train <= rows:
+            return 1
+        # Each shard has at least one batch, and the shards together cover nearly all rows.
+        most = max(1, n_blocks // -(-self.method.batch_size // BLOCK))
+        counts = range(min(-(-self.n_train // rows), most), 0, -1)
+        return next(count for count in counts if n_blocks // count * count >= FEWEST_SEEN * n_blocks)
+
+    @property
+    def shard_size(self) -> int:
+        """Number of rows in a shard."""
+        return self.n_train if self.n_shards == 1 else self.n_train // BLOCK // self.n_shards * BLOCK
+
+    def shard(self, epoch: int) -> tuple[np.ndarray, np.ndarray | None]:
+        """Returns encoded rows and labels of the shard of an epoch, with a leading axis of length 1."""
+        turn, shard = divmod(epoch, self.n_shards)
+        indices = self.train_indices
+        if self.n_shards > 1:
+            rng, n_blocks = generator_of(self.seed, HostStream.SHARDS, turn), self.n_train // BLOCK
+            first = rng.integers(self.n_train - n_blocks * BLOCK + 1)
+            per_shard = self.shard_size // BLOCK
+            chosen = np.sort(rng.permutation(n_blocks)[shard * per_shard : (shard + 1) * per_shard])
+            in_shard = (first + chosen[:, None] * BLOCK + np.arange(BLOCK)).ravel()
+            indices = in_shard if indices is None else indices[in_shard]
+        rows, labels = self.encoded(indices)
+        return rows[None], None if labels is None else labels[None].astype(np.int32)
 
     @cached_property
     def shard_epochs(self) -> int:
-        """Number of epochs of one shard each; `shards.count` of them are one pass over the rows."""
-        shards, epochs = self.shards, self.training.epochs
+        """Number of epochs of one shard each; `n_shards` of them are one pass over the rows."""
+        epochs = self.training.epochs
         if epochs is None:
-            epochs = min(-(-self.default_steps // (self.steps * shards.count)), self.most_default_epochs)
-        if epochs * shards.count >= 2**31:
+            epochs = min(-(-self.default_steps // (self.steps * self.n_shards)), self.most_default_epochs)
+        if epochs * self.n_shards >= 2**31:
             raise ValueError(f"epochs = {epochs} is more than can be counted: give fewer")
-        return epochs * shards.count if self.most_shards is None else self.most_shards
+        return epochs * self.n_shards if self.most_shards is None else self.most_shards
 
     @property
     def steps(self) -> int:
         """Number of training steps per shard; at least one."""
-        return self.shards.size // min(self.method.batch_size, self.shards.size)
+        return self.shard_size // min(self.method.batch_size, self.shard_size)
 
-    def recipe(self, epochs: int, steps: int) -> Recipe:
-        """Returns the engine's recipe for a number of epochs and of steps per epoch."""
-        training = self.training
+    @property
+    def recipe(self) -> Recipe:
+        """The engine's recipe."""
+        training, epochs = self.training, self.shard_epochs
         assert training.learning_rate is not None
         return Recipe(
             dataset=0,
@@ -105,7 +142,7 @@ class Plan:
             epochs=epochs,
             learning_rate=training.learning_rate,
             # Short training would otherwise consist of warm-up only.
-            warmup=min(training.warmup, epochs * steps // 10),
+            warmup=min(training.warmup, epochs * self.steps // 10),
             decay=training.decay,
             averaging=training.averaging,
             n_classes=self.n_classes,
@@ -160,65 +197,10 @@ def training_sigma_data(
     rows: Float[np.ndarray, "n d"], codec: Codec, held_out: Int[np.ndarray, " v"]
 ) -> Float[np.ndarray, " k"]:
     """Returns the root mean square of each encoded column, over at most `ROWS_FOR_SIGMA` training rows."""
-    train_indices = np.delete(np.arange(len(rows)), held_out) if len(held_out) else None
-    n = len(rows) - len(held_out)
-    indices = spread_indices(n, ROWS_FOR_SIGMA)
-    return sigma_data_of(codec.encode(rows_at(rows, indices if train_indices is None else train_indices[indices])))
-
-
-@dataclass(frozen=True)
-class Shards:
-    """Equal parts of the training rows, redrawn for every pass; a single part if there are few rows.
-
-    Shards depend on the seed, and not on whether the rows are in memory.
-    """
-
-    plan: Plan
-    limit: int = field(default_factory=lambda: SHARD_VALUES)
-
-    @cached_property
-    def train_indices(self) -> Int[np.ndarray, " m"] | None:
-        """Indices of the training rows; None for all rows."""
-        plan = self.plan
-        return np.delete(np.arange(len(plan.rows)), plan.held_out) if len(plan.held_out) else None
-
-    @property
-    def n_rows(self) -> int:
-        """Number of training rows."""
-        return len(self.plan.rows) - len(self.plan.held_out)
-
-    @cached_property
-    def count(self) -> int:
-        """Number of shards in a pass."""
-        # Values per row: its values, noise, mixture, network input and target; features; time, noise level, weight.
-        values = 5 * self.plan.codec.width + self.plan.process.architecture.n_features + 3
-        rows, n_blocks = max(BLOCK, self.limit // values), self.n_rows // BLOCK
-        if self.n_rows <= rows:
-            return 1
-        # Each shard has at least one batch, and the shards together cover nearly all rows.
-        most = max(1, n_blocks // -(-self.plan.method.batch_size // BLOCK))
-        counts = range(min(-(-self.n_rows // rows), most), 0, -1)
-        return next(count for count in counts if n_blocks // count * count >= FEWEST_SEEN * n_blocks)
-
-    @property
-    def size(self) -> int:
-        """Number of rows in a shard."""
-        return self.n_rows if self.count == 1 else self.n_rows // BLOCK // self.count * BLOCK
-
-    def get(self, epoch: int) -> tuple[np.ndarray, np.ndarray | None]:
-        """Returns encoded rows and labels of the shard of an epoch, with a leading axis of length 1."""
-        turn, shard = divmod(epoch, self.count)
-        if self.count == 1:
-            rows, labels = self.plan.encoded(self.train_indices)
-        else:
-            rng = generator_of(self.plan.seed, HostStream.SHARDS, turn)
-            n_blocks = self.n_rows // BLOCK
-            first = rng.integers(self.n_rows - n_blocks * BLOCK + 1)
-            per_shard = self.size // BLOCK
-            chosen = np.sort(rng.permutation(n_blocks)[shard * per_shard : (shard + 1) * per_shard])
-            indices = (first + chosen[:, None] * BLOCK + np.arange(BLOCK)).ravel()
-            rows, labels = self.plan.encoded(indices if self.train_indices is None else self.train_indices[indices])
-        return rows[None], None if labels is None else labels[None].astype(np.int32)
+    indices = spread_indices(len(rows) - len(held_out), ROWS_FOR_SIGMA)
+    if len(held_out):
+        indices = np.delete(np.arange(len(rows)), held_out)[indices]
+    return sigma_data_of(codec.encode(rows_at(rows, indices)))
 
 
 def fingerprint(rows: np.ndarray) -> str:
@@ -232,20 +214,24 @@ def fingerprint(rows: np.ndarray) -> str:
 def plan_key(plan: Plan, rows_fingerprint: str) -> str:
     """Returns a hash of everything that determines the weights."""
     schedule, sigma_data = plan.process.noise
-    training, recipe = plan.training, plan.recipe(plan.shard_epochs, plan.steps)._replace(schedule=None)
+    training = plan.training
+
+    def hashed(array: np.ndarray | None) -> str | None:
+        return None if array is None else fingerprint(np.reshape(array, (-1, 1)))
+
     facts = {
         "version": [version("pointillist"), TRAINING_VERSION],
         "rows": rows_fingerprint,
-        "labels": None if plan.labels is None else fingerprint(plan.labels[:, None]),
-        "schedule": None if schedule is None else fingerprint(np.asarray(schedule.alpha)[:, None]),
-        "codec": [fingerprint(tensor.reshape(-1, 1)) for tensor in plan.codec.tensors().values()],
+        "labels": hashed(plan.labels),
+        "schedule": None if schedule is None else hashed(np.asarray(schedule.alpha)),
+        "codec": [*map(hashed, plan.codec.tensors().values())],
         "architecture": asdict(plan.process.architecture),
         "method": asdict(plan.method),
-        "recipe": recipe._asdict(),
-        "sigma_data": None if sigma_data is None else fingerprint(sigma_data.reshape(-1, 1)),
+        "recipe": plan.recipe._replace(schedule=None)._asdict(),
+        "sigma_data": hashed(sigma_data),
         "stopping": training.early_stopping
         and [training.validation_fraction, training.n_iter_no_change, plan.steps_per_check],
         "start": None if plan.start is None else hashlib.sha256(weights.to_bytes(plan.start)).hexdigest(),
-        "shards": plan.shards.limit,
+        "shards": SHARD_VALUES,
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]

@@ -114,13 +114,8 @@ def plan_numbers(
     warn_of_prior(process.schedule, codec.encode(rows_at(rows, spread_indices(len(rows), _ROWS_FOR_PRIOR))))
     batch_size = configuration.batch_size or BATCH_SIZE
     p_given = parameters["p_given"] if process.architecture.has_observed else 0.0
-    objective = Objective(
-        configuration.prediction,
-        configuration.weighting,
-        configuration.noise_levels,
-        p_given=p_given,
-        given=process.given,
-    )
+    targets = configuration.prediction, configuration.weighting, configuration.noise_levels
+    objective = Objective(*targets, p_given=p_given, given=process.given)
     plan = Plan(
         rows=rows,
         labels=labels_shown,
@@ -185,24 +180,20 @@ def plan_tokens(
     batch_size = configuration.batch_size or default_size
     tokens, guided = process.architecture.tokens, None if label is None else encoding.token_index(label)
     objective: TokenObjective | MixedObjective = TokenObjective(tokens, guided, columns)
-    rate = LEARNING_RATE
+    rate, most_epochs = LEARNING_RATE, MOST_TOKEN_EPOCHS
+    # A trial on a wide table would take minutes.
+    has_trial = FEWEST_ROWS <= len(rows) <= SMALL and not tokens.is_wide
     if encoding.with_number:
         rate = max(rate, MIXED_LEARNING_RATE * (batch_size / LARGEST_MIXED_BATCH) ** 0.5)
-        p_uncond = 0.0 if label is None else configuration.p_uncond
-        has_joint_network = process.architecture.has_joint_network
         objective = MixedObjective(
             tokens,
             guided,
-            p_uncond,
+            p_uncond=0.0 if label is None else configuration.p_uncond,
             has_missing=has_unknown,
-            has_joint_network=has_joint_network,
+            has_joint_network=process.architecture.has_joint_network,
             hidden_context=HIDDEN_CONTEXT if is_small else 0.0,
             given=columns,
         )
-    # A trial on a wide table would take minutes.
-    has_trial = FEWEST_ROWS <= len(rows) <= SMALL and not process.architecture.tokens.is_wide
-    most_epochs = MOST_TOKEN_EPOCHS
-    if encoding.with_number:
         most_epochs = MOST_EPOCHS_WITH_MISSING if has_unknown else MOST_MIXED_EPOCHS
         # The loss of numbers is lowest long before imputation is most accurate.
         has_trial = has_trial and not has_unknown
@@ -240,9 +231,8 @@ def _encoded(
         raise ValueError(f"X has {len(table)} row{'' if len(table) == 1 else 's'}: give at least 2")
     layout = Layout.of(table, kind, headings)
     declared = configuration.rules or []
-    encoding = TableEncoder.fit(
-        table, categorical, missing=configuration.missing, given=given, increments=increments_in(declared)
-    )
+    increments = increments_in(declared)
+    encoding = TableEncoder.fit(table, categorical, missing=configuration.missing, given=given, increments=increments)
     columns, label = table.cells, table.label
     if y is not None:
         values, indices, _ = checked_labels(y, len(table))
@@ -257,20 +247,19 @@ def _encoded(
     elif label is not None:
         check_label_encoder(encoding.encoder(label))
     n_drawn = len(table.names) - len(given)
-    rules = find_rules(
-        table.cells[:n_drawn],
-        encoding.columns[:n_drawn],
-        categorical,
-        table.label,
-        declared=bind(declared, NamedColumns(table, encoding.columns)),
-        ignored=ignored_in(declared, table.names),
-    )
+    bound, ignored = bind(declared, NamedColumns(table, encoding.columns)), ignored_in(declared, table.names)
+    drawn = table.cells[:n_drawn], encoding.columns[:n_drawn]
+    rules = find_rules(*drawn, categorical, table.label, declared=bound, ignored=ignored)
     codec = Codec(layout, encoding, rules, configuration.missing)
     rows = encoding.encode(columns, dequantize=True, dtype=np.float32)
-    has_unknown = _hide_unknown(rows, table)
+    is_unknown = np.isnan(rows)
+    empty = np.flatnonzero(is_unknown[:, : len(table.names)].all(axis=1))
+    if len(empty):
+        raise ValueError(f"row {empty[0]} has only missing cells, so nothing can be learned from it: drop these rows")
+    rows[is_unknown] = HIDDEN
     # Raises an error before training, rather than when the model is saved.
     description_of(codec.facts())
-    return codec, rows, label, has_unknown
+    return codec, rows, label, bool(is_unknown.any())
 
 
 def _token_classes(codec: Codec, rows: Float[np.ndarray, "n width"], label: Any) -> Classes | None:
@@ -293,18 +282,6 @@ def _default_steps(process: MaskedProcess, encoding: TableEncoder, *, is_width_s
     return int(np.clip(MOST_WEIGHTS_IN_ALL // n_weights, FEWEST_STEPS, DEFAULT_MIXED_STEPS))
 
 
-def _hide_unknown(rows: Float[np.ndarray, "n width"], table: Table) -> bool:
-    """Sets unobserved values of `rows` to `HIDDEN`, and returns whether there are any; refuses empty rows."""
-    is_unknown = np.isnan(rows)
-    if not is_unknown.any():
-        return False
-    empty = np.flatnonzero(is_unknown[:, : len(table.names)].all(axis=1))
-    if len(empty):
-        raise ValueError(f"row {empty[0]} has only missing cells, so nothing can be learned from it: drop these rows")
-    rows[is_unknown] = HIDDEN
-    return True
-
-
 def _covariance(
     rows: Float[np.ndarray, "n width"], encoding: TableEncoder, given: tuple[int, ...]
 ) -> Float[np.ndarray, "c k"] | None:
@@ -313,9 +290,8 @@ def _covariance(
     if not 0 < k <= MAX_NUMBERS:
         return None
     is_there = rows[:, encoding.with_number] == encoding.number_values
-    return regressed(
-        estimate_covariance(np.where(is_there, rows[:, n:], np.nan)), len({*given} & {*encoding.with_number})
-    )
+    covariance = estimate_covariance(np.where(is_there, rows[:, n:], np.nan))
+    return regressed(covariance, len({*given} & {*encoding.with_number}))
 
 
 def _with_principal_axes(process: MaskedProcess) -> MaskedProcess | None:

@@ -61,6 +61,11 @@ class Process(ABC):
 
     @property
     @abstractmethod
+    def can_guide(self) -> bool:
+        """Whether rows can be guided to a class, which needs networks that accept a hidden label."""
+
+    @property
+    @abstractmethod
     def noise(self) -> tuple[Schedule | None, Float[np.ndarray, "..."] | None]:
         """The noise schedule, with the root mean square of each column or the covariance of the numbers.
 
@@ -77,7 +82,7 @@ class Process(ABC):
 
     def plan_sampling(self, learned: "Learned", request: Request) -> SamplingPlan:
         """Converts a request to a denoiser, a sampler, and their starting point, or raises a ValueError in one line."""
-        changed = request.first_changed(tuple(self.refused))
+        changed = request.first_changed(*self.refused)
         if changed is not None:
             raise ValueError(
                 f"{changed} needs a Gaussian model, but this one has tokens ({self.refused[changed]}): leave it out"
@@ -86,25 +91,34 @@ class Process(ABC):
             what = "return_labels needs" if request.labels is None else "labels need"
             raise ValueError(f"{what} a model with classes, but this one was fitted without labels: fit it with y")
         request, where = self.resolve_labels(learned, request)
+        if request.guidance != 0:
+            self._check_guidance(learned, request)
         observed, conditions = split(where)
         cells = {name: observed_column(learned.codec, name, value, learned.classes) for name, value in observed.items()}
         allowed = without_contradictions(learned.codec, cells, allowed_cells(learned.codec, conditions))
-        are_separate = np.ndim(request.labels) > 0 and not self.has_label_token
-        each = [("prior", request.prior), ("labels", request.labels if are_separate else None)]
-        lengths = [
-            *((name, None if len(column.values) == 1 else len(column.values)) for name, column in cells.items()),
-            *((name, None if values is None else len(np.asarray(values))) for name, values in each),
-        ]
+        lengths = [(name, len(column.values)) for name, column in cells.items() if len(column.values) != 1]
+        if request.prior is not None:
+            lengths.append(("prior", len(np.asarray(request.prior))))
+        if np.ndim(request.labels) > 0 and not self.has_label_token:
+            lengths.append(("labels", len(request.labels)))
         n_rows = agreed_length(request.n_samples, lengths)
         plan = self.unconditional(learned, request, cells, n_rows)
         plan = replace(plan, observed=cells, varies_by_row=any(len(column.values) > 1 for column in cells.values()))
         if not allowed:
             return plan
         plan = self.restricted(plan, learned.codec, allowed, request)
-        ends = {
-            column.name: column.ends for column in allowed if np.isfinite([column.ends.low, column.ends.high]).any()
-        }
-        return replace(plan, ends=ends, conditions=" and ".join(f"{column.name!r} {column.text}" for column in allowed))
+        ends = {each.name: each.ends for each in allowed if np.isfinite([each.ends.low, each.ends.high]).any()}
+        return replace(plan, ends=ends, conditions=" and ".join(f"{each.name!r} {each.text}" for each in allowed))
+
+    def _check_guidance(self, learned: "Learned", request: Request) -> None:
+        if learned.classes is None and not self.has_label_token:
+            raise ValueError(
+                "guidance needs a model with classes, but this one was fitted without labels: fit it with y"
+            )
+        if request.labels is None and (self.has_label_token or not request.return_labels):
+            raise ValueError("guidance needs a class to guide to: give labels")
+        if not self.can_guide:
+            raise ValueError("guidance needs a model also trained without labels: fit it with p_uncond above 0")
 
     @abstractmethod
     def resolve_labels(self, learned: "Learned", request: Request) -> tuple[Request, dict[Any, Any]]:
@@ -132,15 +146,11 @@ class Process(ABC):
 
     @abstractmethod
     def with_label_indices(
-        self,
-        learned: "Learned",
-        observed: Float[np.ndarray, "n width"],
-        indices: Int[np.ndarray, "#n"],
-        is_unknown: Bool[np.ndarray, "#n"],
+        self, learned: "Learned", observed: Float[np.ndarray, "n width"], indices: Int[np.ndarray, "#n"]
     ) -> Float[np.ndarray, "n width_and_label"]:
         """Returns rows with labels that have no column in the table, by the indices of their classes.
 
-        Raises a ValueError if a label is unknown but the model needs all labels.
+        The number of classes means an unknown label; raises a ValueError for it if the model needs all labels.
         """
 
     def check_conditional(self, learned: "Learned", *, has_label: bool) -> None:  # noqa: B027
@@ -170,11 +180,12 @@ class Process(ABC):
         arguments.
         """
 
-    @abstractmethod
     def label_indices(
         self, learned: "Learned", plan: SamplingPlan, drawn: Float[np.ndarray, "m width"], rows: slice
     ) -> Int[np.ndarray, " m"]:
-        """Returns the class index of drawn rows."""
+        """Returns the class index of drawn rows; by default that of the plan."""
+        assert plan.labels is not None
+        return plan.labels[rows]
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,6 +1,6 @@
 """A request for rows: the arguments of `Diffusion.sample`, with their checks."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -60,7 +60,7 @@ class Request(SamplingConfig):
                     f"use one_of({some}) for rows with any of these values, or leave n_samples out"
                 )
 
-    def first_changed(self, names: tuple[str, ...]) -> str | None:
+    def first_changed(self, *names: str) -> str | None:
         """Returns the first of some fields that differs from its default; None if there is none."""
         defaults = {field.name: field.default for field in fields(self)}
         for name in names:
@@ -71,15 +71,13 @@ class Request(SamplingConfig):
         return None
 
 
-def agreed_length(n_samples: int | None, lengths: Iterable[tuple[Any, int | None]]) -> int:
+def agreed_length(n_samples: int | None, lengths: Sequence[tuple[Any, int]]) -> int:
     """Returns the number of rows that the fields of a request agree on; 1 if no field determines it.
 
-    `lengths` has names of other fields with their lengths, None for any length. Raises a ValueError if they disagree.
+    `lengths` has names of other fields with their lengths. Raises a ValueError if they disagree.
     """
-    stated = [(name, n) for name, n in lengths if n is not None]
-    if n_samples is not None:
-        stated.insert(0, ("n_samples", n_samples))
-    for other, n in stated:
+    stated = lengths if n_samples is None else [("n_samples", n_samples), *lengths]
+    for other, n in stated[1:]:
         first_name, first_n = stated[0]
         if n != first_n:
             verb = "has" if n_samples is None else "is"
@@ -89,7 +87,7 @@ def agreed_length(n_samples: int | None, lengths: Iterable[tuple[Any, int | None
 
 def check_drawn(rows: np.ndarray, *, has_reward: bool = False) -> None:
     """Raises a ValueError if drawn rows, perhaps steered by a reward, are not finite."""
-    n_lost = int((~np.isfinite(rows)).any(axis=1).sum())
+    n_lost = np.count_nonzero(~np.isfinite(rows).all(axis=1))
     if n_lost and has_reward:
         raise ValueError(
             f"the reward lost {n_lost} of {len(rows)} rows: it gave NaN or +inf, or -inf for all candidates; give "

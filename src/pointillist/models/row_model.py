@@ -34,14 +34,13 @@ class Guarantee:
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> "Guarantee":
         """Rebuilds a guarantee from its fields as JSON values; raises a ValueError if they are invalid."""
-        relation, accountant = content["relation"], content["accountant"]
-        mechanisms, public = tuple(content["mechanisms"]), tuple(content["public"])
-        epsilon, delta = float(content["epsilon"]), float(content["delta"])
-        if not all(isinstance(text, str) for text in (relation, accountant, *mechanisms, *public)):
+        found = cls(**content | {name: tuple(content[name]) for name in ("mechanisms", "public")})
+        texts = found.relation, found.accountant, *found.mechanisms, *found.public
+        if not all(isinstance(text, str) for text in texts):
             raise ValueError("its guarantee must consist of text")
-        if not (0 < epsilon < float("inf") and 0 < delta < 1):
+        if not (0 < found.epsilon < float("inf") and 0 < found.delta < 1):
             raise ValueError("its guarantee has an invalid ε or δ")
-        return cls(epsilon, delta, relation, accountant, mechanisms, public, bool(content["is_seeded"]))
+        return found
 
     @property
     def line(self) -> str:

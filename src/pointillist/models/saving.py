@@ -18,7 +18,7 @@ from pointillist.models.classes import Classes
 from pointillist.models.codec import Codec
 from pointillist.models.configuration import NETWORK_PARAMETERS, PARAMETERS, Configuration, values_of
 from pointillist.models.container import ModelFileError, read_model, write_model
-from pointillist.models.gaussian import GaussianProcess, noise_schedule
+from pointillist.models.gaussian import GaussianProcess
 from pointillist.models.masked import MaskedProcess
 from pointillist.models.process import Process
 from pointillist.models.row_model import Guarantee, Record, RowModel
@@ -28,18 +28,10 @@ from pointillist.tables.names import name_from_json, name_to_json
 from pointillist.tables.numbers import LONGEST_LABEL
 
 _NETWORK = "network."
-_VALUES = np.dtype("f8")
 _SINGLE = np.dtype("f4")
-_COUNTS = np.dtype("i8")
 
-_LARGEST_SIGMA = 1e18
-"""Largest sigma_data, whose square fits into float32."""
-
-_LARGEST_COVARIANCE = 100.0
-"""Largest covariance of two normal scores."""
-
-_SMALLEST_AXIS = 1e-4
-"""Smallest σ_d along an axis."""
+_LARGEST_SIGMA, _LARGEST_COVARIANCE, _SMALLEST_AXIS = 1e18, 100.0, 1e-4
+"""Largest sigma_data, whose square fits into float32; largest covariance of normal scores; smallest σ_d of an axis."""
 
 Tensors = dict[str, np.ndarray]
 
@@ -55,7 +47,9 @@ def content_of(model: RowModel) -> tuple[dict[str, Any], Tensors]:
     seed = parameters["random_state"]
     # A generator's state has changed since; it is not saved.
     parameters["random_state"] = int(seed) if isinstance(seed, int | np.integer) else None
-    classes, record = model.classes, model.record
+    classes, record, column = model.classes, model.record, None
+    if classes is not None and classes.column is not None:
+        column = name_to_json(classes.column[0]), classes.column[1]
     if record.guarantee is not None:
         # With the seed, the noise could be removed.
         parameters["random_state"] = None
@@ -63,11 +57,10 @@ def content_of(model: RowModel) -> tuple[dict[str, Any], Tensors]:
         parameters["domain"] = domain_to_json(parameters["domain"])
     if parameters["rules"] is not None:
         parameters["rules"] = [each.to_json() for each in parameters["rules"]]
-    column = None if classes is None else classes.column
     facts = {
         "parameters": parameters,
         "trained_with": model.trained_with,
-        "label_column": None if column is None else (name_to_json(column[0]), column[1]),
+        "label_column": column,
         "seed": record.seed,
         "fingerprint": record.fingerprint,
         "privacy": None if record.guarantee is None else asdict(record.guarantee),
@@ -76,9 +69,8 @@ def content_of(model: RowModel) -> tuple[dict[str, Any], Tensors]:
         **model.codec.facts(),
     }
     tensors = {f"{_NETWORK}{name}": tensor for name, tensor in weights.named(model.network).items()}
-    tensors |= model.codec.tensors()
     tensors |= {"history": record.history, "validation_history": record.validation_history}
-    tensors |= model.process.tensors()
+    tensors |= model.codec.tensors() | model.process.tensors()
     if classes is not None:
         tensors["class_counts"] = classes.counts.astype(np.int64)
     if model.summary is not None:
@@ -113,12 +105,15 @@ def load_model(path: Path) -> RowModel:
 
 def model_from(facts: dict[str, Any], tensors: Tensors) -> RowModel:
     """Makes a model from the result of `content_of`; raises a ValueError if it describes none."""
-    parameters, trained_with = _parameters(facts["parameters"]), _trained_with(facts["trained_with"])
+    parameters, trained_with = _parameters(facts["parameters"]), facts["trained_with"]
+    _check_names(trained_with, NETWORK_PARAMETERS)
+    Configuration(**trained_with)
     seed, fingerprint, column = facts["seed"], facts["fingerprint"], _column(facts)
     if type(seed) is not int or not isinstance(fingerprint, str):
         raise ValueError("seed or fingerprint has the wrong type")
+    codec = Codec.from_facts(facts, tensors)
     read = _masked if facts["scaling"] == "tokens" else _gaussian
-    codec, process, labels = read(facts, tensors, trained_with, column)
+    process, labels = read(codec, facts, tensors, trained_with, column)
     template = jax.eval_shape(lambda: process.architecture.build(jax.random.key(0), codec.width))
     encoders, found = codec.encoding.columns, weights.shapes(tensors)
     expected = {f"{_NETWORK}{name}": shape for name, shape in weights.shapes(template).items()}
@@ -126,7 +121,7 @@ def model_from(facts: dict[str, Any], tensors: Tensors) -> RowModel:
     for name, least in (("history", 1), ("validation_history", 0)):
         expected[name] = (max(least, tensors[name].size),), _SINGLE
     if len(labels):
-        expected["class_counts"] = (len(labels),), _COUNTS
+        expected["class_counts"] = (len(labels),), np.dtype("i8")
     n_apart = int(len(labels) > 0 and not process.has_label_token)
     n_token_values = sum(encoder.size for encoder in encoders) if process.has_label_token else 0
     expected |= Summary.shapes(found, len(encoders) + n_apart, n_token_values)
@@ -147,37 +142,31 @@ def model_from(facts: dict[str, Any], tensors: Tensors) -> RowModel:
 
 
 def _gaussian(
-    facts: dict[str, Any], tensors: Tensors, trained_with: dict[str, Any], column: tuple[Any, int] | None
-) -> tuple[Codec, Process, np.ndarray]:
-    """Codec, process and labels of a model of numbers."""
-    if facts["scaling"] != "affine":
-        raise ValueError("its scaling is unknown")
-    codec, labels = Codec.from_facts(facts, tensors), _labels(facts["classes"], tensors)
+    codec: Codec, facts: dict[str, Any], tensors: Tensors, trained_with: dict[str, Any], column: tuple[Any, int] | None
+) -> tuple[Process, np.ndarray]:
+    """Process and labels of a model of numbers."""
+    labels = _labels(facts["classes"], tensors)
     if column is not None and column[1] > codec.n_columns:
         raise ValueError("label_column is outside the columns")
     sigma_data = tensors["spread"]
     weights.check_shapes(weights.shapes({"spread": sigma_data}), {"spread": ((codec.width,), _SINGLE)})
     if not ((sigma_data > 0) & (sigma_data < _LARGEST_SIGMA)).all():
         raise ValueError("the root mean square of a column is not positive, or too large")
-    given = tuple(np.flatnonzero(tensors["given"]).tolist()) if "given" in tensors else ()
-    return codec, GaussianProcess.of(trained_with, len(labels), sigma_data, given), labels
+    given = np.flatnonzero(tensors.get("given", ())).tolist()
+    return GaussianProcess.of(trained_with, len(labels), sigma_data, given), labels
 
 
 def _masked(
-    facts: dict[str, Any], tensors: Tensors, trained_with: dict[str, Any], column: tuple[Any, int] | None
-) -> tuple[Codec, Process, np.ndarray]:
-    """Codec, process and labels of a model of tokens."""
-    codec = Codec.from_facts(facts, tensors)
+    codec: Codec, facts: dict[str, Any], tensors: Tensors, trained_with: dict[str, Any], column: tuple[Any, int] | None
+) -> tuple[Process, np.ndarray]:
+    """Process and labels of a model of tokens."""
     n = len(codec.encoding.columns)
     if n - len(codec.names) not in (0, int(column is not None)):
         raise ValueError("it has more columns than its layout")
     given = tuple(range(max(0, n - len(tensors.get("given", ()))), n))
+    has_unknown, is_private = codec.missing == "unknown", facts["privacy"] is not None
     process = MaskedProcess.of(
-        trained_with,
-        codec.encoding,
-        has_unknown=codec.missing == "unknown",
-        is_private=facts["privacy"] is not None,
-        given=given,
+        trained_with, codec.encoding, has_unknown=has_unknown, is_private=is_private, given=given
     )
     found = {name: tensors[name] for name in process.tensors()}
     weights.check_shapes(weights.shapes(found), weights.shapes(process.tensors()))
@@ -186,7 +175,7 @@ def _masked(
     if "basis" in found and not (np.linalg.norm(found["basis"], axis=0) >= _SMALLEST_AXIS).all():
         raise ValueError("an axis of its numbers has no length")
     labels = np.empty(0) if column is None else codec.labels(column[0])
-    return codec, replace(process, covariance=found["covariance"], basis=found.get("basis")), labels
+    return replace(process, covariance=found["covariance"], basis=found.get("basis")), labels
 
 
 def _column(facts: dict[str, Any]) -> tuple[Any, int] | None:
@@ -208,15 +197,8 @@ def _parameters(parameters: dict[str, Any]) -> dict[str, Any]:
     return values_of(Configuration(**parameters))
 
 
-def _trained_with(parameters: dict[str, Any]) -> dict[str, Any]:
-    _check_names(parameters, NETWORK_PARAMETERS)
-    Configuration(**parameters)
-    noise_schedule(parameters)
-    return parameters
-
-
 def _check_names(parameters: dict[str, Any], expected: Iterable[str]) -> None:
-    if differing := parameters.keys() ^ set(expected):
+    if differing := parameters.keys() ^ {*expected}:
         raise ValueError(f"parameters differ: {', '.join(sorted(differing))}")
 
 

@@ -70,12 +70,12 @@ def plan_within(plan: Plan, limit: TimeLimit, *, is_shown: bool = False, has_def
         is_slow = limit.left / (MARGIN * seconds) < NARROW_BELOW * plan.shard_epochs
         can_compile = compiling < MOST_FOR_COMPILING * limit.left
         if is_slow and can_compile and has_default_width and plan.codec.encoding.n_tokens:
-            plan = _narrowed(plan)
+            alternative = None if plan.alternative is None else _narrowed(plan.alternative)
+            plan = replace(plan, process=_narrowed(plan.process), alternative=alternative)
             given_up.append(f"width {plan.process.architecture.width}")
             compiling, seconds = _speed(plan, limit)
-    if plan.alternative is not None and limit.left * MOST_FOR_AXES < 2 * (
-        compiling + epochs_of_axes_trial(plan) * seconds
-    ):
+    seconds_of_axes = 2 * (compiling + epochs_of_axes_trial(plan) * seconds)
+    if plan.alternative is not None and limit.left * MOST_FOR_AXES < seconds_of_axes:
         plan = replace(plan, alternative=None)
         given_up.append("no trial of the axes of numbers")
     if plan.has_trial:
@@ -88,20 +88,19 @@ def plan_within(plan: Plan, limit: TimeLimit, *, is_shown: bool = False, has_def
     plan = run_trials(plan, is_shown=is_shown, most_epochs=most_trial_epochs, most_seconds=most_seconds)
     wanted, possible = plan.shard_epochs, int(limit.left / (MARGIN * seconds))
     if possible < 1:
-        least = (time.monotonic() - limit.started + MARGIN * seconds + RESERVED_SECONDS) / (
-            60 * (1 - RESERVED_FRACTION)
-        )
+        least = time.monotonic() - limit.started + MARGIN * seconds + RESERVED_SECONDS
+        least_minutes = 1.2 * least / (60 * (1 - RESERVED_FRACTION))
         raise ValueError(
-            f"max_minutes={limit.minutes:g} (--minutes) is too short for this table: give at least {1.2 * least:.2g}"
+            f"max_minutes={limit.minutes:g} (--minutes) is too short for this table: give at least {least_minutes:.2g}"
         )
     if possible < wanted:
-        count = plan.shards.count
-        if possible >= count:
-            plan = replace(plan, training=replace(plan.training, epochs=possible // count))
-            given_up.insert(0, f"{possible // count} of {wanted // count} epochs")
+        n_shards = plan.n_shards
+        if possible >= n_shards:
+            plan = replace(plan, training=replace(plan.training, epochs=possible // n_shards))
+            given_up.insert(0, f"{possible // n_shards} of {wanted // n_shards} epochs")
         else:
             plan = replace(plan, most_shards=possible)
-            given_up.insert(0, f"training on {possible / count:.0%} of the rows, once")
+            given_up.insert(0, f"training on {possible / n_shards:.0%} of the rows, once")
     if given_up:
         warnings.warn(
             f"max_minutes={limit.minutes:g} (--minutes) allows {', '.join(given_up)}", UserWarning, stacklevel=4
@@ -109,13 +108,8 @@ def plan_within(plan: Plan, limit: TimeLimit, *, is_shown: bool = False, has_def
     return plan
 
 
-def _narrowed(plan: Plan) -> Plan:
-    def narrowed(process: Any) -> Any:
-        architecture = process.architecture
-        return replace(process, architecture=replace(architecture, width=architecture.width // 2))
-
-    alternative = None if plan.alternative is None else narrowed(plan.alternative)
-    return replace(plan, process=narrowed(plan.process), alternative=alternative)
+def _narrowed(process: Any) -> Any:
+    return replace(process, architecture=replace(process.architecture, width=process.architecture.width // 2))
 
 
 def _speed(plan: Plan, limit: TimeLimit) -> tuple[float, float]:
@@ -128,8 +122,8 @@ def _speed(plan: Plan, limit: TimeLimit) -> tuple[float, float]:
     epochs, least = 1, MEASURED_FRACTION * limit.left
     while True:
         begin = time.monotonic()
-        if plan.shards.count > 1:
-            trainer.feed(*plan.shards.get(0))
+        if plan.n_shards > 1:
+            trainer.feed(*plan.shard(0))
         done = len(trainer.run(epochs)[0])
         seconds = time.monotonic() - begin
         if seconds >= least or done < epochs or epochs == MAX_EPOCHS_PER_CALL:

@@ -50,7 +50,8 @@ def run_trials(
     trial = replace(_held_out(plan), training=training, steps_per_check=STEPS_PER_CHECK)
     deadline = None if most_seconds is None else time.monotonic() + most_seconds
     best = train(trial, is_shown=is_shown, what="trial of the length: loss", deadline=deadline).best_epochs
-    return replace(_with_epochs(plan, max(best, plan.most_default_epochs)), has_trial=False)
+    training = replace(plan.training, epochs=max(best, plan.most_default_epochs))
+    return replace(plan, training=training, has_trial=False)
 
 
 def epochs_of_axes_trial(plan: Plan) -> int:
@@ -64,7 +65,7 @@ def _with_better_axes(plan: Plan, *, is_shown: bool) -> Plan:
     settled = replace(plan, alternative=None)
     if epochs >= plan.shard_epochs or plan.alternative is None:
         return settled
-    trial = _with_epochs(_held_out(settled), epochs)
+    trial = replace(_held_out(settled), training=replace(plan.training, epochs=epochs))
     error, alternative_error = (
         _error(replace(trial, process=process), is_shown=is_shown) for process in (plan.process, plan.alternative)
     )
@@ -72,13 +73,9 @@ def _with_better_axes(plan: Plan, *, is_shown: bool) -> Plan:
     return replace(settled, process=plan.alternative) if alternative_error < error else settled
 
 
-def _with_epochs(plan: Plan, epochs: int) -> Plan:
-    return replace(plan, training=replace(plan.training, epochs=epochs))
-
-
 def _held_out(plan: Plan) -> Plan:
     """A plan with held-out rows. Some others repeat, so that their number, and the compiled program, stay the same."""
-    n = plan.shards.size
+    n = plan.shard_size
     held_out = rows_to_hold_out(len(plan.rows), None, 0, replace(plan.training, **TRIAL), plan.seed)
     kept = np.delete(np.arange(len(plan.rows)), held_out)
     kept = kept[np.arange(n) * len(kept) // n]
@@ -89,7 +86,7 @@ def _held_out(plan: Plan) -> Plan:
 def _error(plan: Plan, *, is_shown: bool) -> float:
     process, network = plan.process.finished(train(plan, is_shown=is_shown, what="trial of axes: loss").network)
     learned = Learned(plan.codec, process, network, None)
-    denoiser = masked_of(learned).number_denoiser(learned, has_observed=False)
+    denoiser = masked_of(learned).unguided_denoiser(learned, has_observed=False)
     n = len(plan.held_out)
     rows, _ = plan.encoded(plan.held_out[np.arange(min(n, MOST_COMPARED)) * n // min(n, MOST_COMPARED)])
     return float(map_rows(NumberError(denoiser, SCHEDULE), rows, is_brief=len(rows) <= FEW_HELD_OUT_ROWS).mean())

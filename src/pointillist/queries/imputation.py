@@ -142,4 +142,4 @@ def with_labels(model: Learned, rows: Float[np.ndarray, "n width"], labels: Any)
         indices[~is_unknown] = classes.indices(np.array(array.ravel()[~is_unknown].tolist()))
     if array.ndim and len(indices) != len(rows):
         raise ValueError(f"labels has {len(indices)} labels but X has {len(rows)} rows: give one per row, or one")
-    return model.process.with_label_indices(model, rows, indices, is_unknown)
+    return model.process.with_label_indices(model, rows, indices)
