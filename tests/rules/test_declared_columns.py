@@ -111,6 +111,11 @@ def test_arrays_and_tables_of_keys_alone_are_refused():
         Diffusion(rules=[rules.unique("code")]).fit(orders()[["code"]])
 
 
+def test_declarations_are_shown_by_their_functions():
+    assert repr(rules.unique("id")) == "rules.unique(columns=('id',), pattern=None)"
+    assert repr(rules.personal("mail", "email")).startswith("rules.personal(column='mail', content='email', ")
+
+
 def test_composite_keys_are_unique_in_new_rows(tmp_path):
     """Covers several declarations at once, a rule of rows beside them, and the model file."""
     declared = [

@@ -104,16 +104,15 @@ class Comparison:
             intervals = tuple("{:.3f} to {:.3f}".format(*each.interval) for each in nearest)
             lines.append(Line("nearer to the data than to held-out rows", tuple(each.share for each in nearest)))
             lines.append(Line("  99 % interval of one half", intervals))
-        held_out = "" if self.holdout_copies is None else f"{percent(self.holdout_copies.fraction, 2)}"
-        lines.append(
-            Line("equal to a data row", (f"{percent(self.copies.fraction, 2)}", held_out, ""), self.copies_p_value)
-        )
-        lines.append(Line("  data rows equal to another", ("", f"{percent(self.copies.duplicates, 2)}", "")))
+        held_out = "" if self.holdout_copies is None else percent(self.holdout_copies.fraction, 2)
+        equal = percent(self.copies.fraction, 2), held_out, ""
+        lines.append(Line("equal to a data row", equal, self.copies_p_value))
+        lines.append(Line("  data rows equal to another", ("", percent(self.copies.duplicates, 2), "")))
         if self.numbers is not None:
             lines += _number_lines(self.numbers)
-        if self.numbers is not None and self.are_numbers:
-            closer = self.numbers.nearest.share_closer, "0.5", ""
-            lines.append(Line("  closer to the data than its own rows", closer, self.numbers.closer_p_value))
+            if self.are_numbers:
+                closer = self.numbers.nearest.share_closer, "0.5", ""
+                lines.append(Line("  closer to the data than its own rows", closer, self.numbers.closer_p_value))
         return lines
 
     @cached_property

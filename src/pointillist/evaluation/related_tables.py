@@ -211,11 +211,9 @@ class RelationalEvaluation(Reported):
     @property
     def p_values(self) -> dict[str, float]:
         """p-value of each two-sample test, by the name of its measure, adjusted for their number (Holm 1979)."""
-        tests = {name: found for name, (found, _) in self.measures.items() if name.partition(":")[0] in TESTS}
-        differences = {
-            name: (found - 0.5) / found.null_standard_error for name, found in tests.items() if found == found
-        }
-        return holm({name: float(stats.norm.sf(difference)) for name, difference in differences.items()})
+        found = {name: drawn for name, (drawn, _) in self.measures.items() if name.partition(":")[0] in TESTS}
+        known = {name: accuracy for name, accuracy in found.items() if not math.isnan(accuracy)}
+        return holm({name: float(stats.norm.sf((a - 0.5) / a.null_standard_error)) for name, a in known.items()})
 
     @property
     def is_distinguishable(self) -> bool:

@@ -13,6 +13,7 @@ from pointillist.metrics.checks import Seed, check_pair
 from pointillist.metrics.distances import Rows
 from pointillist.metrics.estimate import Estimate
 from pointillist.metrics.mixed_tables import TableLike, check_tables, count_rows, encode
+from pointillist.metrics.nearest import placements
 
 MOST_ROWS = 2000
 """Most rows taken from each side, by default."""
@@ -339,13 +340,12 @@ def _class_utility(
 
 def _area(scores: Rows, is_positive: NDArray[np.bool_]) -> tuple[float, Rows]:
     """Return the area under the ROC curve, and the influence of each row on it (DeLong et al. 1988)."""
-    ranks = stats.rankdata(scores)
-    placements = np.empty(len(scores))  # the fraction of the other side from which a row is distinguished correctly
-    for side in (is_positive, ~is_positive):
-        placements[side] = (ranks[side] - stats.rankdata(scores[side])) / np.count_nonzero(~side)
-    placements[~is_positive] = 1 - placements[~is_positive]
-    area, fraction = placements[is_positive].mean(), is_positive.mean()
-    return float(area), (placements - area) / np.where(is_positive, fraction, 1 - fraction)
+    positive, negative = scores[is_positive], scores[~is_positive]
+    distinguished = np.empty(len(scores))  # the fraction of the other side from which a row is distinguished correctly
+    distinguished[is_positive] = placements(positive, negative)
+    distinguished[~is_positive] = 1 - placements(negative, positive)
+    area, fraction = distinguished[is_positive].mean(), is_positive.mean()
+    return float(area), (distinguished - area) / np.where(is_positive, fraction, 1 - fraction)
 
 
 def _number_utility(

@@ -75,9 +75,6 @@ class Estimate(float):
 
     __str__ = float.__repr__
 
-    def __getnewargs__(self) -> tuple[float, ...]:  # type: ignore[override]
-        return float(self), *self._errors
-
 
 def mean_estimate(scores: NDArray[np.float64]) -> Estimate:
     """Return the mean of independent scores, with its standard error over the draw of rows; nan for a single row."""

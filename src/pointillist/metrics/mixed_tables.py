@@ -24,8 +24,8 @@ REACH = 0.5
 """Distance beyond the range of the real rows at which numbers are clipped, as a fraction of that range. With one half,
 a point at distance 1 from all numbers exists (see `_of_tables`)."""
 
-TILE_ROWS, TILE_RECORDS = 256, 4096
-"""Rows and records of a tile of distances, some 10 MB."""
+TILE_CELLS = 2**20
+"""Number of distances that are in memory at once, some 10 MB."""
 
 
 def check_tables(min_rows: int = 2, /, **sides: TableLike) -> list[Table]:
@@ -139,16 +139,12 @@ class Points:
 
     def nearest(self, records: Points) -> tuple[Rows, NDArray[np.int64]]:
         """Return the distance of each point to its nearest record, and the index of that record."""
-        distances, indices = np.full(len(self), np.inf), np.zeros(len(self), np.int64)
-        for top in range(0, len(self), TILE_ROWS):
-            rows = slice(top, min(top + TILE_ROWS, len(self)))
-            for left in range(0, len(records), TILE_RECORDS):
-                tile = self.take(rows).distances(records.take(slice(left, left + TILE_RECORDS)))
-                index = tile.argmin(axis=1)
-                closest = tile[np.arange(len(tile)), index]
-                nearer = closest < distances[rows]
-                indices[rows] = np.where(nearer, left + index, indices[rows])
-                distances[rows] = np.where(nearer, closest, distances[rows])
+        distances, indices = np.empty(len(self)), np.empty(len(self), np.int64)
+        n_rows = max(1, TILE_CELLS // len(records))
+        for top in range(0, len(self), n_rows):
+            rows = slice(top, top + n_rows)
+            tile = self.take(rows).distances(records)
+            distances[rows], indices[rows] = tile.min(axis=1), tile.argmin(axis=1)
         return distances, indices
 
 

@@ -117,11 +117,8 @@ def _nearest(queries: Rows, records: Rows, k: int) -> tuple[Rows, NDArray[np.int
     # Neighbors are found from inner products, in which a large mean would drown distances.
     mean = records.mean(axis=0)
     queries, records = queries - mean, records - mean
-    indices = (
-        neighbors.NearestNeighbors(n_neighbors=k, algorithm="brute")
-        .fit(records)
-        .kneighbors(queries, return_distance=False)
-    )
+    index = neighbors.NearestNeighbors(n_neighbors=k, algorithm="brute").fit(records)
+    indices = index.kneighbors(queries, return_distance=False)
     # Inner products lose small distances to rounding: measure them again.
     distances = np.stack([np.linalg.norm(queries - records[column], axis=1) for column in indices.T], axis=1)
     return distances, indices.astype(np.int64)

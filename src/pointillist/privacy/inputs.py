@@ -48,8 +48,7 @@ class Side:
     def with_more(self, other: Side) -> Side:
         """Append the rows of another side."""
         columns = {name: np.concatenate([column, other.columns[name]]) for name, column in self.columns.items()}
-        has_labels = self.labels is not None and other.labels is not None
-        labels = np.concatenate([self.labels, other.labels]) if has_labels else None
+        labels = None if self.labels is None or other.labels is None else np.concatenate([self.labels, other.labels])
         is_foreign = np.concatenate([self.is_foreign, other.is_foreign])
         return Side(columns, np.concatenate([self.rows, other.rows]), labels, is_foreign)
 
@@ -96,9 +95,10 @@ def _side(model: RowModel, X: Any, indices: Int[np.ndarray, " n"] | None) -> Sid
     """Encode rows; `indices` are the class indices of labels that are not a column of X."""
     codec, classes = model.codec, model.classes
     table = aligned(X, codec.layout)
-    cells, columns = list(table.cells), {str(name): column for name, column in table.arrays().items()}
+    cells = list(table.cells)
+    columns: Columns = {str(name): column for name, column in table.arrays().items()}
     if classes is not None and indices is not None:
-        columns[_label_name(columns)] = _texts(classes.labels)[indices]
+        columns = _with_labels(columns, classes.labels[indices])
     if not codec.encoding.n_tokens:
         if any(each.is_missing.any() for each in cells):
             raise ValueError("has missing cells, and the model is of numbers: give rows as in fit")
@@ -123,12 +123,8 @@ def _side(model: RowModel, X: Any, indices: Int[np.ndarray, " n"] | None) -> Sid
     return Side(columns, np.where(is_unknown, HIDDEN, rows).astype(np.float32), None, is_foreign)
 
 
-def _label_name(columns: Columns) -> str:
-    return free_name(["label"], [*columns])
-
-
-def _texts(labels: np.ndarray) -> np.ndarray:
-    return np.array([str(label) for label in labels.tolist()], object)
+def _with_labels(columns: Columns, labels: np.ndarray) -> Columns:
+    return {**columns, free_name(["label"], [*columns]): np.array([str(label) for label in labels.tolist()], object)}
 
 
 def drawn_columns(model: RowModel, n: int, like: Columns, seed: int) -> Columns:
@@ -137,9 +133,9 @@ def drawn_columns(model: RowModel, n: int, like: Columns, seed: int) -> Columns:
     request = Request(n, return_labels=has_labels, variance=model.parameters["variance"], random_state=seed)
     drawn, labels = SamplingRun(model, request).rows()
     arrays = layout.with_labels(drawn, None).arrays().values()
-    columns = dict(zip(map(str, layout.column_names), arrays, strict=True))
+    columns: Columns = dict(zip(map(str, layout.column_names), arrays, strict=True))
     if has_labels and labels is not None:
-        columns[_label_name(columns)] = _texts(labels)
+        columns = _with_labels(columns, labels)
     return {name: columns[name] for name in like}
 
 

@@ -16,7 +16,7 @@ from pointillist.rules.declared import Declared, NamedColumns
 from pointillist.tables.table import Table, kind_of, plain_column
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class DeclaredColumn(Declared, ABC):
     """A declaration of a column that is generated."""
 
@@ -35,7 +35,7 @@ class DeclaredColumn(Declared, ABC):
         """
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Unique(DeclaredColumn):
     """A key of one or several columns; the last one is generated."""
 
@@ -90,7 +90,7 @@ class Unique(DeclaredColumn):
             )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class PersonalColumn(DeclaredColumn):
     """A column of personal values, which Faker makes up in new rows."""
 
