@@ -10,7 +10,7 @@ from scipy.stats import ks_2samp, kstest
 
 from pointillist.columns.dependence import explained
 from pointillist.columns.kinds import fit_encoder
-from pointillist.columns.scores import NormalScores
+from pointillist.columns.normal_scores import NormalScores
 from pointillist.columns.table_encoder import TableEncoder
 from pointillist.tables.table import Column, Table, to_arrow
 

@@ -12,9 +12,9 @@ from pointillist.evaluation.inputs import columns_of
 from pointillist.files.reading import read_table
 from pointillist.models.configuration import Configuration
 from pointillist.models.fitting import prepare
-from pointillist.tables.keys import few_words, stray_words
 from pointillist.tables.layout import Layout
 from pointillist.tables.table import Table
+from pointillist.tables.unlearnable import few_words, stray_words
 
 N = 120
 COLUMNS = {

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from typer import Argument, Option
 
 from pointillist.cli import options
+from pointillist.cli.file_by_file import in_parts
 from pointillist.cli.locks import exclusive
 from pointillist.cli.options import FILES, TABLES
-from pointillist.cli.parts import in_parts
 from pointillist.files.csv_format import CsvForm
 from pointillist.lazy import pa, pc
 

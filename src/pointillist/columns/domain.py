@@ -10,8 +10,8 @@ from jaxtyping import Float
 from pointillist.columns.category import CategoryEncoder
 from pointillist.columns.encoder import ColumnEncoder
 from pointillist.columns.grids import Grid
+from pointillist.columns.normal_scores import NormalScores, nearest_index
 from pointillist.columns.number import NumberEncoder
-from pointillist.columns.scores import NormalScores, nearest_index
 from pointillist.lazy import pa, special
 from pointillist.tables.table import Column, cells_of, kind_of
 

@@ -17,12 +17,12 @@ from pointillist.columns.grids import Grid
 from pointillist.lazy import pa
 from pointillist.tables.calendar_dates import dates_after, dates_before
 from pointillist.tables.conditions import Between, Condition, Missing, OneOf, Present
-from pointillist.tables.keys import MAX_CATEGORIES
 from pointillist.tables.names import name_from_json, name_to_json
 from pointillist.tables.table import Column, cells_of, kind_of
+from pointillist.tables.unlearnable import MAX_CATEGORIES
 
 if TYPE_CHECKING:
-    from pointillist.columns.scores import NormalScores
+    from pointillist.columns.normal_scores import NormalScores
 
 MOST_CHOICES = 1000
 """Largest number of values among which a page offers a choice."""

@@ -10,13 +10,13 @@ from jaxtyping import Bool
 from pointillist.columns.category import CategoryEncoder
 from pointillist.columns.encoder import ColumnEncoder
 from pointillist.columns.grids import BY_CHANCE, MAX_ATOMS, Grid, decimals_of, has_few_values, is_spike
+from pointillist.columns.normal_scores import NormalScores
 from pointillist.columns.number import NumberEncoder
 from pointillist.columns.rare_categories import RareCategoriesEncoder
-from pointillist.columns.scores import NormalScores
 from pointillist.lazy import special
 from pointillist.tables.calendar_dates import are_dates, date_of_days, day_numbers, month_ends
-from pointillist.tables.keys import MAX_CATEGORIES
 from pointillist.tables.table import Column
+from pointillist.tables.unlearnable import MAX_CATEGORIES
 
 KINDS: dict[str, type[ColumnEncoder]] = {
     "category": CategoryEncoder,

@@ -25,7 +25,14 @@ from pointillist.columns.encoder import (
     unknown_value_error,
 )
 from pointillist.columns.grids import Grid
-from pointillist.columns.scores import LOG_ROOT, NormalScores, nearest_index, range_mass, scores_and_slopes, smoothed
+from pointillist.columns.normal_scores import (
+    LOG_ROOT,
+    NormalScores,
+    nearest_index,
+    range_mass,
+    scores_and_slopes,
+    smoothed,
+)
 from pointillist.lazy import pa, special
 from pointillist.tables.conditions import Between, OneOf
 from pointillist.tables.table import Column, kind_of, to_arrow

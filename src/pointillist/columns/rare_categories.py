@@ -14,11 +14,11 @@ from jaxtyping import Bool, Float, Int
 
 from pointillist.columns.category import CategoryEncoder
 from pointillist.columns.encoder import Allowed, Pieces, Volume
-from pointillist.columns.scores import LARGEST_POSITION
+from pointillist.columns.normal_scores import LARGEST_POSITION
 from pointillist.lazy import pa
 from pointillist.tables.conditions import Between, OneOf
-from pointillist.tables.keys import MOST_CATEGORIES
 from pointillist.tables.table import Column
+from pointillist.tables.unlearnable import MOST_CATEGORIES
 
 MOST_FREQUENT, FEWEST_ROWS = 1000, 50
 """Largest number of categories with a token value, and smallest number of training rows of each."""

@@ -25,9 +25,9 @@ from pointillist.columns.number import NumberEncoder
 from pointillist.columns.scaled_number import ScaledEncoder
 from pointillist.columns.scaling import TableScaling
 from pointillist.foreign_text import listed
-from pointillist.tables.keys import MAX_CATEGORIES, MOST_CATEGORIES, hardly_repeat, stray_words, too_many
 from pointillist.tables.names import check_names
 from pointillist.tables.table import Column, Table
+from pointillist.tables.unlearnable import MAX_CATEGORIES, MOST_CATEGORIES, hardly_repeat, stray_words, too_many
 
 MISSING = ("value", "unknown")
 """Interpretations of missing cells: one more value of the column, or an unobserved value."""

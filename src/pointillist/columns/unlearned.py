@@ -13,10 +13,10 @@ from pointillist.columns.patterns import found_pattern
 from pointillist.columns.personal import CONTENTS, INSTALL, Personal, has_faker
 from pointillist.lazy import pa, pc
 from pointillist.tables.frames import table_of, with_columns
-from pointillist.tables.keys import UNNAMED, is_numbering, learnable_columns, reason_not_to_learn
 from pointillist.tables.layout import Layout
 from pointillist.tables.names import is_frame
 from pointillist.tables.table import Table, kind_of, plain_column
+from pointillist.tables.unlearnable import UNNAMED, is_numbering, learnable_columns, reason_not_to_learn
 
 if TYPE_CHECKING:
     from pointillist.rules.generated import DeclaredColumn

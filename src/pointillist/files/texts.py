@@ -20,8 +20,8 @@ from pointillist.foreign_text import shown
 from pointillist.lazy import pa, pc
 from pointillist.tables.calendar_dates import are_dates
 from pointillist.tables.date_formats import SINCE_1970, all_match, format_of, in_format, is_format, iso_format, zone_of
-from pointillist.tables.keys import few_words, hardly_repeat
 from pointillist.tables.text_formats import decimal_of, in_thousands, number_form, unmarked
+from pointillist.tables.unlearnable import few_words, hardly_repeat
 
 MISSING = ["", "na", "n/a", "<na>", "#na", "#n/a", "#n/a n/a", "null", "nan", "-nan"]
 MISSING += ["1.#ind", "-1.#ind", "1.#qnan", "-1.#qnan"]

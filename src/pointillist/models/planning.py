@@ -33,11 +33,11 @@ from pointillist.models.plan import Plan, parts_of, rows_to_hold_out, training_m
 from pointillist.rules.declarations import bind, ignored_in, increments_in
 from pointillist.rules.declared import NamedColumns
 from pointillist.rules.table_rules import find_rules
-from pointillist.tables.keys import MAX_CATEGORIES
 from pointillist.tables.layout import Layout
 from pointillist.tables.names import free_name
 from pointillist.tables.numbers import rows_at, spread_indices
 from pointillist.tables.table import Column, Table
+from pointillist.tables.unlearnable import MAX_CATEGORIES
 
 WIDTH, WIDTH_GIVEN, TOKEN_WIDTH, WIDTH_WITH_MISSING = 96, 192, 256, 192
 BATCH_SIZE, LARGEST_TOKEN_BATCH, LARGEST_MIXED_BATCH = 64, 256, 512

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Int
 from scipy.special import ndtri
 
 from pointillist.columns.encoder import ColumnEncoder
-from pointillist.columns.scores import nearest_index
+from pointillist.columns.normal_scores import nearest_index
 from pointillist.lazy import pa
 from pointillist.models.conditioning import observed_column, split
 from pointillist.models.request import Request
