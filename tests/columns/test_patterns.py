@@ -58,6 +58,7 @@ REFUSED = {
     "": "needs at least one character",
     "a{0}": "needs at least one character",
     "[b-a]": "not simple",
+    r"[\t]": "not simple",
     "a{3,2}": "give the smaller number first",
     "a{2000}": "too long strings",
     "[0-9]{1,20}-[0-9]{1,20}": "too many lengths",

@@ -29,6 +29,7 @@ _ROUNDS = 6
 _SHORTHANDS = {"d": DIGITS, "w": f"{DIGITS}{UPPER}_{LOWER}"}
 _ATOM = re.compile(r"\[(?P<body>(?:\\.|[^]\\])+)\]|\\(?P<escaped>.)|(?P<literal>[^]\[\\.*+?|(){}^$])", re.DOTALL)
 _RANGE = re.compile(r"\\([dw])|\\?(.)(?:-\\?(.))?", re.DOTALL)
+_CLASS = re.compile(r"(?!\^)(?:[^\\]|\\[dw\W])+", re.DOTALL)
 _TIMES = re.compile(r"\{(\d{1,4})(?:,(\d{1,4}))?\}|\?")
 
 
@@ -129,7 +130,7 @@ def _characters(atom: re.Match[str]) -> str:
     if atom["escaped"] is not None:
         # \s, \b and others are not listed.
         return _SHORTHANDS.get(atom["escaped"], "" if atom["escaped"].isalnum() else atom["escaped"])
-    if atom["body"][0] == "^":
+    if not _CLASS.fullmatch(atom["body"]):
         return ""
     found: set[str] = set()
     for shorthand, low, high in _RANGE.findall(atom["body"]):
