@@ -14,10 +14,11 @@ study: .venv/core
 	$(BIN)/pointillist study $(if $(SEEDS),--seeds $(SEEDS))
 
 # Most of the tests' time is compiling, which takes less than half as long without the optimizations of machine code and
-# without fusing by MLIR. They change no result that a test is about; test-slow runs all tests with them, as users run the
-# code.
+# of loops, and without fusing by MLIR. They change no result that a test is about; test-slow runs all tests with them, as
+# users run the code.
 QUICK_XLA := --xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1 \
-	--xla_llvm_disable_expensive_passes=true
+	--xla_llvm_disable_expensive_passes=true \
+	--xla_disable_hlo_passes=simplification,while-loop-invariant-code-motion,while-loop-constant-sinking
 test: .venv/dev browser
 	XLA_FLAGS="$(QUICK_XLA)" MALLOC_ARENA_MAX=2 $(BIN)/python -m pytest $(PARALLEL)
 

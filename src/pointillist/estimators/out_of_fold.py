@@ -9,6 +9,7 @@ from sklearn.base import clone
 
 from pointillist.estimators.regression import Units
 from pointillist.lazy import ensemble, model_selection
+from pointillist.metrics.classifiers import on_one_thread
 
 FEWEST_ROWS = 1000
 """Fewest rows for which trees are fitted: with fewer rows, networks learn as much without them."""
@@ -45,14 +46,15 @@ class OutOfFold:
         guessed = np.empty((len(y), len(kinds)))
         models: list[list[Any]] = [[] for _ in kinds]
         n_folds = N_FOLDS if len(x) <= MANY else N_FOLDS_OF_MANY
-        for grown, left in model_selection.KFold(n_folds, shuffle=True, random_state=seed).split(x):
-            for i, kind in enumerate(kinds):
-                model = clone(kind).fit(x[grown], y[grown])
-                if hasattr(model, "n_jobs"):
-                    # Threads would sum the trees' predictions in a random order.
-                    model.n_jobs = 1
-                guessed[left, i] = model.predict(x[left])
-                models[i].append(model)
+        with on_one_thread():
+            for grown, left in model_selection.KFold(n_folds, shuffle=True, random_state=seed).split(x):
+                for i, kind in enumerate(kinds):
+                    model = clone(kind).fit(x[grown], y[grown])
+                    if hasattr(model, "n_jobs"):
+                        # Threads would sum the trees' predictions in a random order.
+                        model.n_jobs = 1
+                    guessed[left, i] = model.predict(x[left])
+                    models[i].append(model)
         return cls(units, tuple(map(tuple, models))), guessed
 
     def of(self, x: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n kinds"]:
@@ -60,4 +62,5 @@ class OutOfFold:
         if not self.models:
             return np.zeros((len(x), N_KINDS))
         x = self.units.standard(x)
-        return np.stack([np.mean([model.predict(x) for model in kind], axis=0) for kind in self.models], axis=1)
+        with on_one_thread():
+            return np.stack([np.mean([model.predict(x) for model in kind], axis=0) for kind in self.models], axis=1)
