@@ -98,7 +98,7 @@ def test_help_everywhere(arguments):
 
 def test_help_has_defaults_and_choices():
     shown = " ".join(command("fit", "-h").stdout.split())
-    assert "[default: (96, or 192 with given columns; 256 with mixed columns;" in shown
+    assert "[default: (96, or 192 with given columns; 192 with mixed columns;" in shown
     assert "depends on the kinds of mixed columns" in shown
     assert "<linear|cosine|sigmoid>" in shown and "-o, --out MODEL" in shown
     shown = " ".join(command("sample", "-h").stdout.split())

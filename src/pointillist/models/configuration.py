@@ -58,8 +58,8 @@ class NetworkConfig(Checked):
         details='"log-normal" (Karras et al. 2022, table 1), or "uniform" over 1 … T.', is_gaussian_only=True)
     width: int | None = parameter(
         None, "Number of units of a hidden layer.", low=1, high=65_536, is_option=True, decides_network=True,
-        unset="96, or 192 with given columns; 256 with mixed columns; "
-        'there 192 with missing="unknown", missing cells, numbers and at most 2,000 rows')
+        unset="96, or 192 with given columns; 192 with mixed columns; there 256 with at most 2,000 rows, "
+        'except with missing="unknown", missing cells and numbers')
     depth: int = parameter(3, "Number of hidden blocks.", low=1, high=1000, is_option=True, decides_network=True)
     frequencies: int | None = parameter(
         None, "Number of frequencies 1, 2, 4, … in the Fourier features of noised numbers, for mixed columns.",
@@ -79,9 +79,10 @@ class TrainingConfig(Checked):
         None, "Largest number of passes over the rows.", low=1, high=2**31 - 1, is_option=True,
         unset="enough for 10,000 steps, at most 400; depends on the kinds of mixed columns and their missing cells; "
         "chosen by held-out rows in small tables",
-        details="Mixed columns without numbers get at most 60 epochs. With numbers they get enough for 8,000 steps, at "
-        "most 150 epochs (600 with missing cells and missing=\"unknown\"); networks with more than 1,025,000 weights "
-        "take proportionally fewer steps, but at least 4,000. Tables of 1 to 128 mixed columns and 20 to 2,000 rows, "
+        details="Mixed columns without numbers get enough for 15,000 steps, at most 80 epochs (60 in tables of up to "
+        "2,000 rows). With numbers they get enough for 12,000 steps, at most 225 epochs (150 in tables of up to 2,000 "
+        "rows; 600 with missing cells and missing=\"unknown\"); networks with more than 683,000 weights "
+        "take proportionally fewer steps, but at least 6,000. Tables of 1 to 128 mixed columns and 20 to 2,000 rows, "
         "except with numbers and unknown cells, are trained on four fifths of the rows first. The model is then "
         "trained on all rows, for the number of epochs with the lowest held-out loss, from that limit to three times "
         "it. By default, the network of numbers given observed ones is then trained further, in tables of 500 to "

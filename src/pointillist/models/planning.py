@@ -39,25 +39,27 @@ from pointillist.tables.numbers import rows_at, spread_indices
 from pointillist.tables.table import Column, Table
 from pointillist.tables.unlearnable import MAX_CATEGORIES
 
-WIDTH, WIDTH_GIVEN, TOKEN_WIDTH, WIDTH_WITH_MISSING = 96, 192, 256, 192
+WIDTH, WIDTH_GIVEN, TOKEN_WIDTH, TOKEN_WIDTH_OF_SMALL_TABLES = 96, 192, 192, 256
 BATCH_SIZE, LARGEST_TOKEN_BATCH, LARGEST_MIXED_BATCH = 64, 256, 512
 """Defaults of `width` and `batch_size`. `WIDTH_GIVEN` is for `fit(given=…)`. With tokens, the batch size is a sixteenth
 of the rows, up to the largest, and in small tables an eighth of the rows, rounded down to a power of two.
 
-Small tables with missing cells and numbers get the last width, which fills cells as accurately in less time."""
+In the same time, narrower networks take more steps, and draw rows that are harder to tell from those of a large table.
+In small tables without missing cells, wider ones are more accurate; with missing cells, both are alike."""
 
-DEFAULT_STEPS, STEPS_GIVEN, DEFAULT_MIXED_STEPS = 10_000, 16_000, 8000
-"""Number of training steps if `epochs` is None: for one kind of column, with `fit(given=…)`, and for tokens with
+DEFAULT_STEPS, STEPS_GIVEN, DEFAULT_TOKEN_STEPS, DEFAULT_MIXED_STEPS = 10_000, 16_000, 15_000, 12_000
+"""Number of training steps if `epochs` is None: for numbers alone, with `fit(given=…)`, for tokens, and for tokens with
 numbers. The first equals 80 epochs over 8,000 rows."""
 
-MOST_WEIGHTS_IN_ALL, FEWEST_STEPS = 8_200_000_000, 4000
+MOST_WEIGHTS_IN_ALL, FEWEST_STEPS = 8_200_000_000, 6000
 """Largest product of the numbers of steps and of network weights if `epochs` and `width` are None, for tokens with
 numbers: large networks take fewer steps, because steps take longer. And the smallest number of steps."""
 
-MOST_EPOCHS, MOST_TOKEN_EPOCHS, MOST_MIXED_EPOCHS, MOST_EPOCHS_WITH_MISSING = 400, 60, 150, 600
+MOST_EPOCHS, MOST_TOKEN_EPOCHS, MOST_MIXED_EPOCHS, MOST_EPOCHS_WITH_MISSING = 400, 80, 225, 600
+MOST_TOKEN_EPOCHS_OF_SMALL_TABLES, MOST_MIXED_EPOCHS_OF_SMALL_TABLES = 60, 150
 """Largest number of epochs if `epochs` is None. Small tables are memorized long before the default number of steps,
-and more epochs of tokens make held-out rows less likely (tables of 1,000 to 32,000 rows). An epoch of tokens with
-numbers takes half the steps of one without. With missing cells, four times as many epochs fill cells more
+and many more epochs of tokens make held-out rows less likely. An epoch of tokens with numbers takes half the steps of
+one without. With missing cells, four times as many epochs fill cells more
 accurately, also in new rows."""
 
 LEARNING_RATE, MIXED_LEARNING_RATE = 1e-3, 3e-3
@@ -166,13 +168,13 @@ def plan_tokens(
     seed = seed_of(configuration.random_state) if seed is None else seed
     held_out = rows_to_hold_out(len(rows), None, 0, configuration, seed)
     is_small = len(rows) <= SMALL
-    is_small_with_unknown = is_small and has_unknown and len(encoding.with_number) > 0
-    width = WIDTH_WITH_MISSING if is_small_with_unknown else TOKEN_WIDTH
+    has_numbers = len(encoding.with_number) > 0
+    width = TOKEN_WIDTH_OF_SMALL_TABLES if is_small and not (has_unknown and has_numbers) else TOKEN_WIDTH
     parameters = network_parameters(configuration, width, FREQUENCIES_OF_SMALL_TABLES if is_small else FREQUENCIES)
     columns = tuple(encoding.index(name) for name in given)
     covariance, is_unknown = _covariance(rows, encoding, columns), configuration.missing == "unknown"
     process = MaskedProcess.of(parameters, encoding, covariance, has_ranks=True, has_unknown=is_unknown, given=columns)
-    largest = LARGEST_MIXED_BATCH if encoding.with_number else LARGEST_TOKEN_BATCH
+    largest = LARGEST_MIXED_BATCH if has_numbers else LARGEST_TOKEN_BATCH
     default_size = int(np.clip(len(rows) // 16, 8, largest))
     if is_small:
         # A power of two, so that tables with about as many rows share compiled programs.
@@ -180,10 +182,10 @@ def plan_tokens(
     batch_size = configuration.batch_size or default_size
     tokens, guided = process.architecture.tokens, None if label is None else encoding.token_index(label)
     objective: TokenObjective | MixedObjective = TokenObjective(tokens, guided, columns)
-    rate, most_epochs = LEARNING_RATE, MOST_TOKEN_EPOCHS
+    rate, most_epochs = LEARNING_RATE, MOST_TOKEN_EPOCHS_OF_SMALL_TABLES if is_small else MOST_TOKEN_EPOCHS
     # A trial on a wide table would take minutes.
     has_trial = FEWEST_ROWS <= len(rows) <= SMALL and not tokens.is_wide
-    if encoding.with_number:
+    if has_numbers:
         rate = max(rate, MIXED_LEARNING_RATE * (batch_size / LARGEST_MIXED_BATCH) ** 0.5)
         objective = MixedObjective(
             tokens,
@@ -194,7 +196,9 @@ def plan_tokens(
             hidden_context=HIDDEN_CONTEXT if is_small else 0.0,
             given=columns,
         )
-        most_epochs = MOST_EPOCHS_WITH_MISSING if has_unknown else MOST_MIXED_EPOCHS
+        most_epochs = MOST_MIXED_EPOCHS_OF_SMALL_TABLES if is_small else MOST_MIXED_EPOCHS
+        if has_unknown:
+            most_epochs = MOST_EPOCHS_WITH_MISSING
         # The loss of numbers is lowest long before imputation is most accurate.
         has_trial = has_trial and not has_unknown
     plan = Plan(
@@ -274,7 +278,7 @@ def _token_classes(codec: Codec, rows: Float[np.ndarray, "n width"], label: Any)
 
 def _default_steps(process: MaskedProcess, encoding: TableEncoder, *, is_width_set: bool) -> int:
     if not encoding.with_number:
-        return DEFAULT_STEPS
+        return DEFAULT_TOKEN_STEPS
     if is_width_set:
         return DEFAULT_MIXED_STEPS
     network = jax.eval_shape(lambda key: process.architecture.build(key, encoding.width), jax.random.key(0))

@@ -1,7 +1,7 @@
 """Trains one model on a table: in shards if it is large, with early stopping, resumable from checkpoints.
 
 The network of observed numbers of a mixed table is trained further than its other networks, which memorize the rows
-after some 150 epochs: it observes other numbers of a row in each epoch.
+of small tables after some 150 epochs: it observes other numbers of a row in each epoch.
 """
 
 import time
