@@ -55,12 +55,11 @@ MOST_WEIGHTS_IN_ALL, FEWEST_STEPS = 8_200_000_000, 6000
 """Largest product of the numbers of steps and of network weights if `epochs` and `width` are None, for tokens with
 numbers: large networks take fewer steps, because steps take longer. And the smallest number of steps."""
 
-MOST_EPOCHS, MOST_TOKEN_EPOCHS, MOST_MIXED_EPOCHS, MOST_EPOCHS_WITH_MISSING = 400, 80, 225, 600
 MOST_TOKEN_EPOCHS_OF_SMALL_TABLES, MOST_MIXED_EPOCHS_OF_SMALL_TABLES = 60, 150
+MOST_EPOCHS, MOST_TOKEN_EPOCHS, MOST_MIXED_EPOCHS, MOST_EPOCHS_WITH_MISSING = 400, 80, 225, 600
 """Largest number of epochs if `epochs` is None. Small tables are memorized long before the default number of steps,
 and many more epochs of tokens make held-out rows less likely. An epoch of tokens with numbers takes half the steps of
-one without. With missing cells, four times as many epochs fill cells more
-accurately, also in new rows."""
+one without. With missing cells, the last number of epochs fills cells more accurately, also in new rows."""
 
 LEARNING_RATE, MIXED_LEARNING_RATE = 1e-3, 3e-3
 """Learning rates if `learning_rate` is None. The second is for tokens with numbers in the largest batch; in smaller
