@@ -172,10 +172,17 @@ def test_the_command_line_writes_tables_as_they_are_drawn(model, monkeypatch, tm
 
 
 def test_parts_leave_the_tables_whole_to_which_other_rows_refer(monkeypatch):
-    tables = made_shop() | {"products": pd.DataFrame({"id": [1, 2, 3], "price": [1.0, 2.0, 5.0]})}
-    tables["orders"]["product"] = np.random.default_rng(0).choice([1, 2, 3], len(tables["orders"]))
-    keys = {**KEYS, "primary_keys": {"customers": "id", "products": "id"}}
-    keys["foreign_keys"] = {"orders": {"customer": "customers", "product": "products"}}
+    rng = np.random.default_rng(0)
+    tables = {
+        "customers": pd.DataFrame({"id": range(60), "sex": rng.choice(["f", "m"], 60)}),
+        "products": pd.DataFrame({"id": [1, 2, 3], "kind": ["a", "a", "b"]}),
+        "orders": pd.DataFrame({"customer": rng.integers(0, 60, 180), "product": rng.choice([1, 2, 3], 180)}),
+    }
+    tables["orders"]["paid"] = rng.choice(["yes", "no"], 180)
+    keys = {
+        "primary_keys": {"customers": "id", "products": "id"},
+        "foreign_keys": {"orders": {"customer": "customers", "product": "products"}},
+    }
     model = RelationalDiffusion(**keys, **TINY).fit(tables).model_
     monkeypatch.setattr(sampling, "ROWS_PER_PART", 40)
     first, *others = sampling.Sampler(model, {}, {}, 0).parts({"customers": 60, "products": 3})

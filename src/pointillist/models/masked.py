@@ -6,7 +6,6 @@ from functools import partial
 from typing import Any, ClassVar
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
@@ -145,9 +144,8 @@ class MaskedProcess(Process):
         tokens = self.architecture.tokens
         # Missing cells and atoms have no score to condition on.
         n = len(tokens.sizes)
-        has_observed = bool(
-            (np.isfinite(prior[:, n:]) & np.asarray(tokens.has_number(jnp.asarray(prior[:, :n])))).any()
-        )
+        has_number = prior[:, list(tokens.with_number)] == tokens.number_values
+        has_observed = bool((np.isfinite(prior[:, n:]) & has_number).any())
         denoiser = self._denoiser(learned, request, has_observed=has_observed)
         return SamplingPlan(n_rows, seed_of(request.random_state), denoiser, self._sampler(request), prior=prior)
 

@@ -242,7 +242,8 @@ def test_a_finished_run_plays_again(live_results, page_of):
     )
     play = knobs_of(page).locator(".play")
     finished = f"() => {KNOBS}.duel.clock.share === 1"
-    page.wait_for_function(finished)
+    page.wait_for_function(f"() => {KNOBS}.duel.clock.ready() === 1")
+    page.evaluate(f"{KNOBS}.duel.clock.seek(1)")
     assert play.inner_text() == "Play"
     play.click()
     page.wait_for_function(f"() => {KNOBS}.duel.clock.share > 0.05 && {KNOBS}.duel.clock.share < 0.7")
