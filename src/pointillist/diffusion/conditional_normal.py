@@ -11,7 +11,7 @@ MAX_NUMBERS = 128
 NOISE = 1e-5
 """Variance of the noise added to observed numbers, and smallest conditional variance of the others."""
 
-_AT_ONCE = 8
+_AT_ONCE = 4
 """Number of numbers conditioned on per step: one product of small matrices is faster than several of vectors."""
 
 

@@ -5,6 +5,7 @@ inside a network is linear, so the part that rows or steps have in common is com
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import equinox as eqx
 import jax
@@ -205,8 +206,17 @@ def apply_blocks(
 
 
 def waves(x: Float[Array, "*rows k"], frequencies: Sequence[float]) -> list[Float[Array, "*rows k"]]:
-    """Compute the sine and cosine of x at each frequency."""
-    return [wave(frequency * x) for frequency in frequencies for wave in (jnp.sin, jnp.cos)]
+    """Compute the sine and cosine of x at each frequency, which is twice the one before.
+
+    Only the first sine and cosine are computed directly; the others follow by the double-angle formulas.
+    """
+    assert all(2 * low == high for low, high in pairwise(frequencies)), frequencies
+    sine, cosine = jnp.sin(frequencies[0] * x), jnp.cos(frequencies[0] * x)
+    parts = [sine, cosine]
+    for _ in frequencies[1:]:
+        sine, cosine = 2 * sine * cosine, 1 - 2 * sine**2
+        parts += [sine, cosine]
+    return parts
 
 
 def _row_features(x: Float[Array, " d"], weight: Float[Array, " d"] | None = None) -> Float[Array, " n"]:

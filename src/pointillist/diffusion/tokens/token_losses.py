@@ -24,7 +24,6 @@ ROWS_AT_ONCE = 512
 
 
 def mask_tokens(
-    tokens: Tokens,
     order: Float[Array, "m T"],
     fraction: Float[Array, " m"],
     is_present: Bool[Array, "m T"],
@@ -36,7 +35,7 @@ def mask_tokens(
     the next one: with weights T / (T - v), the expected loss over v and orders is the negative log-likelihood of a row
     (Hoogeboom et al. 2021, equation 5). In a fixed order, the same holds if only the next token has a weight, T.
 
-    `order` has numbers below 1 whose increasing order is the order of the tokens, and `fraction` is v / T, in [0, 1).
+    `order` has numbers in [0, 1) whose increasing order is the order of the tokens, and `fraction` is v / T, in [0, 1).
     Tokens that are not present are never visible and have no weight; T is the number of present tokens.
     `is_in_column_order` says which rows have a fixed order, by default none. Returns whether each token is visible, and
     its weight.
@@ -45,7 +44,7 @@ def mask_tokens(
     # Missing tokens come last in the order.
     order = jnp.where(is_present, order, 1.0)
     n_seen = jnp.floor(fraction[:, None] * n_present.astype(jnp.float32)).astype(jnp.int32)
-    next_one = _smallest(order, n_seen) if tokens.is_wide else jnp.take_along_axis(jnp.sort(order), n_seen, axis=1)
+    next_one = _smallest(order, n_seen)
     is_seen = order < next_one
     weight = n_present.astype(jnp.float32) / jnp.maximum(n_present - n_seen, 1).astype(jnp.float32)
     weights = (is_present & ~is_seen).astype(jnp.float32) * weight
@@ -56,7 +55,7 @@ def mask_tokens(
 
 
 def _smallest(order: Float[Array, "m T"], n: Int[Array, "m 1"]) -> Float[Array, "m 1"]:
-    """Find the number in [0, 1] with exactly n smaller ones, bit by bit; in long rows this is faster than sorting.
+    """Find the number in [0, 1] with exactly n smaller ones, bit by bit, which is faster than sorting.
 
     Floats in [0, 1] are ordered like their bit patterns.
     """
@@ -150,7 +149,7 @@ class TokenObjective:
         # Tokens with a single value are always visible, as in sampling.
         is_shown = self.tokens.is_single | np.isin(np.arange(len(self.tokens.sizes)), self.given)
         is_present = (clean.x0 != HIDDEN) & ~is_shown[None]
-        is_seen, weight = mask_tokens(self.tokens, order, fraction, is_present, is_in_column_order)
+        is_seen, weight = mask_tokens(order, fraction, is_present, is_in_column_order)
         return reveal_single_values(self.tokens, clean.x0), is_seen | is_shown[None], weight
 
     def _orders(
@@ -165,7 +164,7 @@ class TokenObjective:
         is_in_column_order = row_u < FRACTION_IN_COLUMN_ORDER
         indices = jnp.arange(n)[None]
         is_guided = indices == (-1 if self.guided is None else self.guided)
-        column_order = jnp.where((guided_u < 0.5) & is_guided, -1.0, indices / n)
+        column_order = jnp.where((guided_u < 0.5) & is_guided, 0.0, (indices + 1) / (n + 1))
         return jnp.where(is_in_column_order, column_order, order), is_in_column_order
 
     def held_out_loss(self, key: PRNGKeyArray, network: Any, clean: CleanRows) -> Float[Array, ""]:
