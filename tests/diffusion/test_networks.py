@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from pointillist.diffusion.networks import MLP, ResidualMLP, noise_level_embedding, sinusoidal_embedding
+from pointillist.diffusion.networks import MLP, ResidualMLP, noise_level_embedding, sinusoidal_embedding, waves
 
 
 @pytest.mark.parametrize("columns,n_weights", [(2, 85_250), (3, 85_507), (64, 101_184)])
@@ -44,6 +44,14 @@ def test_noise_level_embedding_against_its_formula():
         np.concatenate([np.sin(angle), np.cos(angle)], 1),
         atol=1e-5,
     )
+
+
+def test_waves_of_many_frequencies_against_numpy():
+    x, frequencies = np.linspace(-6, 6, 20_001, dtype=np.float32), [2.0**i for i in range(16)]
+    angles = [frequency * x.astype(float) for frequency in frequencies]
+    expected = [wave(angle) for angle in angles for wave in (np.sin, np.cos)]
+    # Five doublings, each of which multiplies a rounding error of at most 2⁻²⁴ by at most 4.
+    np.testing.assert_allclose(jnp.stack(waves(jnp.asarray(x), frequencies)), expected, rtol=0, atol=4**5 * 2.0**-24)
 
 
 def test_residual_blocks_against_their_formula():

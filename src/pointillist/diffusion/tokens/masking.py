@@ -17,8 +17,8 @@ from jaxtyping import Array, Bool, Float, Int
 from pointillist.diffusion.networks import waves
 
 WIDE = 128
-"""Rows with more tokens are wide, and are drawn in this many evaluations of the network. Narrow rows are trained and
-drawn by methods whose cost is quadratic in the number of tokens."""
+"""Rows with more tokens are wide, and are drawn in this many evaluations of the network. Narrow rows are drawn by
+a method whose cost is quadratic in the number of tokens."""
 
 N_WAVES = 8
 """Number of cosines of the rank of an ordered value with which a network is initialized, and which number networks see.
