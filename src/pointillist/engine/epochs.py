@@ -18,7 +18,7 @@ from pointillist.engine.recipes import AnyArchitecture, Method, Recipe, Weights
 MAX_EPOCHS_PER_CALL = 64
 """Most epochs that one device call trains a model for, and the length of its table of losses."""
 
-TRAINING_VERSION = 12
+TRAINING_VERSION = 13
 """Version of the training, raised whenever a change to the code changes the weights that a training ends with."""
 
 PARTS_AXIS = "parts"

@@ -98,7 +98,8 @@ class TrainingConfig(Checked):
         "of two), from 8 to 256, or to 512 with numbers among them")
     learning_rate: float | None = parameter(
         None, "Adam's learning rate.", above=0, high=1, is_option=True,
-        unset="0.001; with numbers among mixed columns 0.003 times the square root of batch_size / 512, if larger")
+        unset="0.001; with numbers among mixed columns and no unknown cells, 0.003 times the square root of "
+        "batch_size / 512, if larger")
     warmup: int = parameter(
         200, "Number of steps over which the learning rate rises from 0.", low=0,
         details="It takes at most a tenth of all steps.")

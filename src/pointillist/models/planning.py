@@ -62,8 +62,9 @@ and many more epochs of tokens make held-out rows less likely. An epoch of token
 one without. With missing cells, the last number of epochs fills cells more accurately, also in new rows."""
 
 LEARNING_RATE, MIXED_LEARNING_RATE = 1e-3, 3e-3
-"""Learning rates if `learning_rate` is None. The second is for tokens with numbers in the largest batch; in smaller
-batches it is scaled by the square root of the batch size, down to the first."""
+"""Learning rates if `learning_rate` is None. The second is for tokens with numbers in the largest batch, if no cell is
+unknown; in smaller batches it is scaled by the square root of the batch size, down to the first. With unknown cells,
+the first imputes them more accurately."""
 
 FEWEST_ROWS = 20
 """Smallest number of rows for which held-out rows choose the number of epochs."""
@@ -185,7 +186,8 @@ def plan_tokens(
     # A trial on a wide table would take minutes.
     has_trial = FEWEST_ROWS <= len(rows) <= SMALL and not tokens.is_wide
     if has_numbers:
-        rate = max(rate, MIXED_LEARNING_RATE * (batch_size / LARGEST_MIXED_BATCH) ** 0.5)
+        if not has_unknown:
+            rate = max(rate, MIXED_LEARNING_RATE * (batch_size / LARGEST_MIXED_BATCH) ** 0.5)
         objective = MixedObjective(
             tokens,
             guided,
