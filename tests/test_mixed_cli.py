@@ -620,7 +620,8 @@ def test_folders_are_tables_and_results_go_to_folders(run):
     assert "parts has 2 files, so name a folder" in run("score", "m", "parts", "-o", "s.csv")[2]
     assert run("score", "m", "parts", "-o", "scores")[0] == 0
     scores = csv.read_csv("all.csv")["log_density"].to_numpy()
-    assert read_table("scores", min_rows=1).numbers.rows.ravel() == pytest.approx(scores, rel=1e-12)
+    # A row's place in its batch may change the last bit of a float32.
+    assert read_table("scores", min_rows=1).numbers.rows.ravel() == pytest.approx(scores, rel=1e-6)
     Path("scores/1.csv").unlink()
     Path("scores/0.csv").write_text("kept")
     assert run("score", "m", "parts", "-o", "scores", "--resume")[0] == 0
