@@ -620,7 +620,7 @@ def test_folders_are_tables_and_results_go_to_folders(run):
     assert "parts has 2 files, so name a folder" in run("score", "m", "parts", "-o", "s.csv")[2]
     assert run("score", "m", "parts", "-o", "scores")[0] == 0
     scores = csv.read_csv("all.csv")["log_density"].to_numpy()
-    # A row's place in its batch may change the last bit of a float32.
+    # The last bits of a float32 score depend on the position of its row.
     assert read_table("scores", min_rows=1).numbers.rows.ravel() == pytest.approx(scores, rel=1e-6)
     Path("scores/1.csv").unlink()
     Path("scores/0.csv").write_text("kept")

@@ -50,7 +50,7 @@ def test_waves_of_many_frequencies_against_numpy():
     x, frequencies = np.linspace(-6, 6, 20_001, dtype=np.float32), [2.0**i for i in range(16)]
     angles = [frequency * x.astype(float) for frequency in frequencies]
     expected = [wave(angle) for angle in angles for wave in (np.sin, np.cos)]
-    # Five doublings, each of which multiplies a rounding error of at most 2⁻²⁴ by at most 4.
+    # The first rounding error is at most 2⁻²⁴, and each of five doublings multiplies it by at most 4.
     np.testing.assert_allclose(jnp.stack(waves(jnp.asarray(x), frequencies)), expected, rtol=0, atol=4**5 * 2.0**-24)
 
 

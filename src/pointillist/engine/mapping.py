@@ -46,8 +46,8 @@ def map_rows(
 ) -> Float[np.ndarray, "n *values"]:  # noqa: F821 - a shape
     """Compute function(key of the row, row) for every row, shape (n, d), scaled as the model sees it.
 
-    A value depends only on the row and the seed, 0 … 2³² - 1: equal rows get equal keys, whatever their positions. With
-    `is_brief`, the program is not optimized, and values may differ in the last bits.
+    A value depends only on the row and the seed, 0 … 2³² - 1: equal rows get equal keys, whatever their positions. The
+    last bits may depend on the position, and with `is_brief`, they differ because the program is not optimized.
     """
     mesh = engine_devices.mesh(_AXIS)
     mapped = _mapped_briefly if is_brief else _mapped
