@@ -14,7 +14,7 @@ from pointillist.columns.rare_categories import FEWEST_ROWS, LARGEST_POSITION, M
 from pointillist.columns.table_encoder import TableEncoder
 from pointillist.columns.unlearned import separated
 from pointillist.diffusion.tokens import token_sampling
-from pointillist.evaluation.inputs import columns_of
+from pointillist.metrics.inputs import columns_of
 from pointillist.rules.combinations import Combination
 from pointillist.rules.declared import NamedColumns
 from pointillist.tables.table import Column, Table

@@ -8,8 +8,8 @@ import pytest
 
 from pointillist import Diffusion
 from pointillist.columns.unlearned import separated
-from pointillist.evaluation.inputs import columns_of
 from pointillist.files.reading import read_table
+from pointillist.metrics.inputs import columns_of
 from pointillist.models.configuration import Configuration
 from pointillist.models.fitting import prepare
 from pointillist.tables.layout import Layout

@@ -10,9 +10,9 @@ import pytest
 from browsers import IN_CHROMIUM
 from pointillist import evaluate
 from pointillist.evaluation.figure import histograms
-from pointillist.evaluation.inputs import columns_of
 from pointillist.evaluation.report import number_text
 from pointillist.metrics import column_differences
+from pointillist.metrics.inputs import columns_of
 
 HOSTILE = '</title></svg><script>ran = 1</script><img src="http://localhost/x" onerror="ran = 1">'
 

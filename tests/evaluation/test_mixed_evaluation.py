@@ -10,7 +10,7 @@ from matplotlib.image import imread
 from rich.console import Console
 
 from pointillist.evaluation import draw_evaluation, evaluate, print_evaluation
-from pointillist.evaluation.inputs import columns_of
+from pointillist.metrics.inputs import columns_of
 
 
 def sampled(seed, n):

@@ -3,12 +3,14 @@ from collections import Counter
 from functools import partial
 
 import numpy as np
+import pandas as pd
+import pyarrow as pa
 import pytest
 from scipy.spatial.distance import cdist
 from scipy.stats import hypergeom
 from sklearn.ensemble import HistGradientBoostingClassifier
 
-from pointillist.metrics import classifiers, manifold_scores, nearest_share
+from pointillist.metrics import classifiers, column_differences, manifold_scores, nearest_share
 from pointillist.metrics.classifiers import (
     MAX_CATEGORIES,
     _area,
@@ -437,6 +439,18 @@ def test_embedding_scales_complete_columns_to_unit_range():
     (points,) = points_of(real=data)
     assert points.numbers.tolist() == [[0, 0], [0.25, 0], [1, 0]]
     assert points.distances(points) == pytest.approx(cdist(points.numbers, points.numbers, "cityblock"))
+
+
+def test_measures_accept_data_frames_and_arrays_with_missing_cells():
+    real, generated = sampled(36, 300, missing=0.1), sampled(37, 200, shift=0.5, missing=0.1)
+    frames = pd.DataFrame(real), pd.DataFrame(generated)
+    for measure in (column_shapes, pair_trends, manifold_scores, boosted_two_sample, column_differences):
+        assert measure(frames[0], pa.Table.from_pandas(frames[1])) == measure(real, generated)
+    assert utility(*frames, frames[0], "y") == utility(real, generated, real, "y")
+    numbers = [{str(j): table[name] for j, name in enumerate(("x", "few"))} for table in (real, generated)]
+    arrays = [np.stack([*table.values()], axis=1) for table in numbers]
+    assert column_shapes(*arrays) == column_shapes(*numbers)
+    assert manifold_scores(*arrays) == manifold_scores(*numbers)
 
 
 def test_errors():

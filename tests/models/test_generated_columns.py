@@ -12,8 +12,8 @@ import pytest
 
 from pointillist import Diffusion
 from pointillist.cli import main
-from pointillist.evaluation.inputs import columns_of
 from pointillist.files.reading import read_table
+from pointillist.metrics.inputs import columns_of
 from pointillist.models.saving import load_model
 from pointillist.privacy.inputs import side_of
 

@@ -12,11 +12,11 @@ from pointillist.cli.table_options import read_for
 from pointillist.evaluation import draw_evaluation, evaluate, print_evaluation
 from pointillist.evaluation.evaluation import MIN_ROWS
 from pointillist.evaluation.html import html_of
-from pointillist.evaluation.inputs import as_columns
 from pointillist.files.csv_format import CsvForm
 from pointillist.files.formats import format_of, is_table
 from pointillist.files.number_rows import check_enough
 from pointillist.files.reading import read_table
+from pointillist.metrics.inputs import as_columns
 from pointillist.metrics.mixed_tables import check_tables
 from pointillist.models.request import Request
 from pointillist.models.row_model import RowModel

@@ -12,7 +12,6 @@ from pointillist.arguments import naming_unknown
 from pointillist.evaluation.comparison import Comparison
 from pointillist.evaluation.figure import histograms
 from pointillist.evaluation.html import html_of
-from pointillist.evaluation.inputs import columns_of
 from pointillist.evaluation.report import Reported, json_value
 from pointillist.evaluation.scores import measure_all, measure_numbers
 from pointillist.evaluation.tables import HEADS, print_evaluation
@@ -111,10 +110,9 @@ def evaluate(data: Any, rows: Any, holdout: Any = None, target: Any = None, *, r
     if hasattr(data, "fit"):
         raise ValueError(f"data is a {type(data).__name__}: real rows come first, evaluate(data, rows)")
     sides = {"data": data, "rows": rows} | ({} if holdout is None else {"holdout": holdout})
-    tables = sides if isinstance(data, dict) else columns_of(sides)
-    check_tables(MIN_ROWS, **tables)
+    checked = dict(zip(sides, check_tables(MIN_ROWS, **sides), strict=True))
     # Random draws must not depend on the order of columns.
-    tables = {side: {name: table[name] for name in tables["data"]} for side, table in tables.items()}
+    tables = {side: {name: table[name] for name in checked["data"]} for side, table in checked.items()}
     data, target = tables["data"], None if target is None else str(target)
     if target is not None and target not in data:
         raise ValueError(f"target={target!r} is not a column of data: use one of {', '.join(map(repr, data))}")

@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pointillist.atomic_files import write_whole
-from pointillist.evaluation.inputs import columns_of
 from pointillist.evaluation.report import number_text
 from pointillist.foreign_text import figure_text
 from pointillist.metrics import ColumnDifference, column_differences
+from pointillist.metrics.checks import Table
 from pointillist.metrics.distances import Rows
-from pointillist.metrics.mixed_tables import Table, check_tables, count_rows
+from pointillist.metrics.mixed_tables import check_tables, count_rows
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -140,10 +140,7 @@ def draw_evaluation(data: Any, rows: Any, path: str | Path) -> None:
     from matplotlib.figure import Figure
     from matplotlib.patches import Patch
 
-    sides = {"data": data, "rows": rows}
-    tables: dict[str, Table] = sides if isinstance(data, dict) else columns_of(sides)
-    check_tables(**tables)
-    data, rows = tables["data"], tables["rows"]
+    data, rows = check_tables(data=data, rows=rows)
     panels = _panels(data, rows)
     k, side = len(panels), 1.9 if len(panels) > 2 else 2.6
     figure = Figure(figsize=(k * side + 1.0, k * side + 1.1), dpi=110, layout="constrained")

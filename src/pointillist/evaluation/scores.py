@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from pointillist import metrics
 from pointillist.lazy import stats
 from pointillist.metrics import MEASURES, NearestShare, Utility, nearest_share, utility
-from pointillist.metrics.checks import check_pair
+from pointillist.metrics.checks import Table, check_pair
 from pointillist.metrics.mixed import mean_score
-from pointillist.metrics.mixed_tables import Table, count_rows
+from pointillist.metrics.mixed_tables import count_rows
 
 FOREST_ROWS, FOREST_ROWS_OF_MANY, MANY_COLUMNS = 2000, 1000, 16
 """Most rows per side of the forest, which takes seconds; fewer if there are more columns than that."""

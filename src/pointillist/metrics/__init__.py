@@ -1,9 +1,9 @@
 """Metrics of how much two sets of rows differ, each with its standard error.
 
 Every metric takes the real rows first, `metric(real, generated)`, as arrays of shape `(n, d)` and `(m, d)` or, if it
-says so, as tables of mixed columns. It returns an `Estimate`, a float with a standard error. Rows that cannot be
-compared raise a `ValueError` in one line. For two samples of one distribution, only the energy distance is zero on
-average, so compare each score with its `baseline`: the value between two random halves of the data.
+says so, as tables: data frames, or columns by name. It returns an `Estimate`, a float with a standard error. Rows that
+cannot be compared raise a `ValueError` in one line. For two samples of one distribution, only the energy distance is
+zero on average, so compare each score with its `baseline`: the value between two random halves of the data.
 """
 
 from pointillist.metrics.array_scores import emd, report_nll, spread

@@ -1,9 +1,15 @@
 """Checks of the rows that are passed to a metric."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pointillist.arguments import LARGEST_INTEGER
+
+Table = Mapping[str, NDArray[Any]]
+"""Columns by name, all of one length: float64 for numbers (NaN if missing), object for categories (str, or None)."""
 
 Seed = int | np.random.Generator | None
 

@@ -8,17 +8,16 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from pointillist.lazy import distance
-from pointillist.metrics.checks import check_rows
+from pointillist.metrics.checks import Table
 from pointillist.metrics.distances import Rows
+from pointillist.metrics.inputs import columns_of
+from pointillist.tables.names import is_frame
 
-Table = Mapping[str, NDArray[Any]]
-"""Columns by name, all of one length: float64 for numbers (NaN if missing), object for categories (str, or None)."""
-
-TableLike = Table | ArrayLike
-"""A table, or an array of shape `(n, d)`, whose columns are "0" … "d - 1"."""
+TableLike = Any
+"""A table: a data frame, columns by name, or an array of shape `(n, d)`, whose columns are "0" … "d - 1"."""
 
 REACH = 0.5
 """Distance beyond the range of the real rows at which numbers are clipped, as a fraction of that range. With one half,
@@ -31,14 +30,12 @@ TILE_CELLS = 2**20
 def check_tables(min_rows: int = 2, /, **sides: TableLike) -> list[Table]:
     """Check tables, by the caller's names for them, that are to be compared, the reference first.
 
-    Arrays of shape `(n, d)` are tables with the columns "0" … "d - 1". A ValueError says if a table has no column,
+    Arrays and data frames become columns by name (see `columns_of`). A ValueError says if a table has no column,
     columns of different lengths, or fewer rows than `min_rows`; if a column is neither float64 nor object, has an
     infinity, or holds objects other than str and None; or if columns differ between tables, in name or in kind.
     """
-    tables = {
-        name: side if isinstance(side, Mapping) else {str(j): each for j, each in enumerate(check_rows(side, name).T)}
-        for name, side in sides.items()
-    }
+    others = {name: side for name, side in sides.items() if not isinstance(side, Mapping)}
+    tables = sides | (columns_of(others) if others else {})
     reference, first = next(iter(tables.items()))
     for side, table in tables.items():
         _check_table(side, table, min_rows)
@@ -151,12 +148,14 @@ class Points:
 def points_of(**sides: TableLike) -> list[Points]:
     """Make points of all sides, the real one first; see `check_tables` for the ValueError.
 
-    The distance is Euclidean between arrays, and a sum over columns between tables (Gower 1971). Two numbers add their
+    The distance is Euclidean between arrays without missing cells, and a sum over columns between other tables (Gower
+    1971). Two numbers add their
     difference, divided by the first table's range; numbers are clipped half that range beyond its ends. Two
     categories add 0 if equal and 1 otherwise, as do missing cells.
     """
     matrices, is_category = encode(*check_tables(**sides))
-    if any(isinstance(side, Mapping) for side in sides.values()):
+    is_table = any(isinstance(side, Mapping) or is_frame(side) for side in sides.values())
+    if is_table or is_category.any() or any(np.isnan(rows).any() for rows in matrices):
         return _of_tables(matrices, is_category)
     return [Points(rows, np.empty((len(rows), 0)), "euclidean") for rows in matrices]
 

@@ -10,13 +10,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from pointillist.metrics.array_scores import emd, report_nll
-from pointillist.metrics.checks import Seed, check_rows
+from pointillist.metrics.checks import Seed, Table, check_rows
 from pointillist.metrics.classifiers import boosted_two_sample, two_sample_test
 from pointillist.metrics.energy import energy_distance
 from pointillist.metrics.estimate import Estimate
 from pointillist.metrics.manifolds import manifold_scores
 from pointillist.metrics.mixed import column_shapes, mean_score, pair_trends
-from pointillist.metrics.mixed_tables import Table
 
 
 @dataclass(frozen=True)

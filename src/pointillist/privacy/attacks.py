@@ -18,7 +18,7 @@ from pointillist.diffusion.tokens.token_losses import TokenObjective
 from pointillist.engine.random_streams import Stream, key_of
 from pointillist.engine.recipes import AnyArchitecture, AnyObjective
 from pointillist.metrics import Estimate
-from pointillist.metrics.mixed_tables import Table as Columns
+from pointillist.metrics.checks import Table as Columns
 from pointillist.metrics.mixed_tables import encode
 from pointillist.models.masked import masked_of
 from pointillist.models.row_model import RowModel

@@ -14,8 +14,8 @@ from pointillist.engine.devices import configure
 from pointillist.evaluation.report import Reported, json_value, p_text, percent, rounded, text_table
 from pointillist.foreign_text import terminal_text
 from pointillist.metrics import Copies, copies
+from pointillist.metrics.checks import Table as Columns
 from pointillist.metrics.estimate import LEVEL, holm
-from pointillist.metrics.mixed_tables import Table as Columns
 from pointillist.models.row_model import RowModel
 from pointillist.models.saving import is_relational, load_model
 from pointillist.privacy.attacks import ATTACKS, WITHOUT_MODEL, Attack, Knowledge, attacked

@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float, Int
 
 from pointillist.columns.pair_counts import MOST_ROWS
 from pointillist.diffusion.tokens.token_sampling import HIDDEN
-from pointillist.metrics.mixed_tables import Table as Columns
+from pointillist.metrics.checks import Table as Columns
 from pointillist.models.request import Request
 from pointillist.models.row_model import RowModel
 from pointillist.queries.sampling import SamplingRun

@@ -10,7 +10,7 @@ import numpy as np
 
 from pointillist.evaluation.related_tables import Keyed
 from pointillist.foreign_text import listed
-from pointillist.metrics.mixed_tables import Table as Columns
+from pointillist.metrics.checks import Table as Columns
 from pointillist.metrics.mixed_tables import count_rows
 from pointillist.privacy.inputs import Side
 from pointillist.relational.model import RelationalModel

@@ -6,9 +6,9 @@ import pyarrow as pa
 import pytest
 
 from pointillist.evaluation import draw_evaluation
-from pointillist.evaluation.inputs import as_columns, columns_of
 from pointillist.evaluation.scores import measure_numbers
 from pointillist.metrics import pair_trends
+from pointillist.metrics.inputs import as_columns, columns_of
 from pointillist.tables.numbers import LabelColumn, Numbers
 from pointillist.tables.table import Table
 

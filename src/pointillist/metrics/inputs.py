@@ -8,8 +8,8 @@ import numpy as np
 
 from pointillist.columns.unlearned import separated
 from pointillist.lazy import pa, pc
+from pointillist.metrics.checks import Table as Columns
 from pointillist.metrics.checks import check_rows
-from pointillist.metrics.mixed_tables import Table as Columns
 from pointillist.tables.frames import table_of
 from pointillist.tables.names import check_container, is_frame
 from pointillist.tables.numbers import Numbers
