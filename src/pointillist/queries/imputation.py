@@ -37,9 +37,7 @@ def check_statistic(statistic: Any, *, is_alone: bool) -> None:
         raise ValueError("statistic fills one table only: leave out either statistic or the number of draws")
 
 
-def imputed(
-    model: Learned, X: Any, n_draws: int, random_state: Any, labels: Any = None, statistic: str | None = None
-) -> list[Any]:
+def imputed(model: Learned, X: Any, n_draws: int, random_state: Any, labels: Any, statistic: str | None) -> list[Any]:
     """Returns decoded rows with the missing cells of a table filled, once per draw.
 
     `labels` are for labels that have no column in the table; see `with_labels`. The statistic "median" fills one table

@@ -146,18 +146,19 @@ def streamed(
         yield sample_rows(plan.denoiser, sampler, columns=width, n_rows=n, seed=seed, labels=labels)[indices]
         return
 
+    draw = partial(stream_rows_on_ray, address=address) if engine == "ray" else partial(stream_rows, division=division)
+
     def stream(plan: SamplingPlan, first: int = 0) -> Iterator[np.ndarray]:
-        options: dict[str, Any] = {
-            "columns": width + sampler.n_diagnostics,
-            "n_rows": plan.n_rows,
-            "seed": plan.seed,
-            "labels": plan.labels,
-            "prior": plan.prior,
-            "first_row": first,
-        }
-        if engine == "ray":
-            return stream_rows_on_ray(plan.denoiser, sampler, **options, address=address)
-        return stream_rows(plan.denoiser, sampler, **options, division=division)
+        return draw(
+            plan.denoiser,
+            sampler,
+            columns=width + sampler.n_diagnostics,
+            n_rows=plan.n_rows,
+            seed=plan.seed,
+            labels=plan.labels,
+            prior=plan.prior,
+            first_row=first,
+        )
 
     if not has_conditions:
         return (yield from stream(plan))

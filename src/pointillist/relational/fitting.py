@@ -61,9 +61,8 @@ def _frame(name: str, X: Any, table: Table, schema: Schema) -> Frame:
         cells = table.arrow.column(column)
         if pa.types.is_dictionary(cells.type):
             table = table.with_column(column, cells.cast(cells.type.value_type))
-    constant = pa.array(np.zeros(len(table)))
-    candidates = Table(table.select(learned).arrow.append_column(_CONSTANT, constant))
-    separate = separated(candidates)
+    candidates = table.select(learned).arrow.append_column(_CONSTANT, pa.array(np.zeros(len(table))))
+    separate = separated(Table(candidates))
     for reason in separate.reasons.values():
         warnings.warn(f"table {name!r}: {reason}, so it is dropped", UserWarning, stacklevel=5)
     named = tuple(column for column in separate.X.names if column != _CONSTANT)
@@ -75,7 +74,7 @@ def _frame(name: str, X: Any, table: Table, schema: Schema) -> Frame:
 
 
 def fit_subjects(
-    configuration: Configuration, X: Any, column: str, order: str | None, checkpoint: Path | None = None
+    configuration: Configuration, X: Any, column: str, order: str | None, checkpoint: Path | None
 ) -> RelationalModel:
     """Fits models of the subjects that a column of a table names, and of their rows; see `fit_tables`."""
     table = read_frame("X", X)
@@ -87,7 +86,7 @@ def fit_subjects(
 
 
 def fit_tables(
-    configuration: Configuration, tables: Mapping[str, Any], schema: Schema, checkpoint: Path | None = None
+    configuration: Configuration, tables: Mapping[str, Any], schema: Schema, checkpoint: Path | None
 ) -> RelationalModel:
     """Fits a model of the rows of each table; `checkpoint` begins the names of the files of states of training.
 
@@ -250,12 +249,11 @@ class TrainingRows:
         firsts = np.searchsorted(parents[rows], np.arange(len(self.frames[key.parent].table)))
         children = self.database.child_rows(name, key)
         found: dict[str, Column] = {}
-        n = len(rows)
         for step, of, context in children.steps():
             here = rows[firsts[of] + step]
             for column, cells in context.items():
                 if column not in found:
-                    found[column] = Column(np.zeros(n), np.ones(n, bool), cells.categories)
+                    found[column] = Column(np.zeros(len(rows)), np.ones(len(rows), bool), cells.categories)
                 found[column].values[here] = cells.values
                 found[column].is_missing[here] = cells.is_missing
             features = self.database.features[name]

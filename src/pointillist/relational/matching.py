@@ -59,9 +59,8 @@ def matched(
         tree = spatial.cKDTree(np.column_stack([targets[slots], jitter]))
         near = slots[tree.query(np.column_stack([points[left], _JITTER * rng.random(len(left))]))[1]]
         order = rng.permutation(len(left))
+        order = order[np.argsort(near[order], kind="stable")]
         left, near = left[order], near[order]
-        by_target = np.argsort(near, kind="stable")
-        left, near = left[by_target], near[by_target]
         turn = np.arange(len(near)) - np.searchsorted(near, near)
         is_accepted = turn < room[near]
         found[left[is_accepted]] = near[is_accepted]

@@ -40,7 +40,7 @@ STEPS, FEWEST_STEPS = 30, 2
 
 
 def fit_rows(
-    configuration: Configuration, drawn: "pa.Table", context: Cells, name: str, checkpoint: Path | None = None
+    configuration: Configuration, drawn: "pa.Table", context: Cells, name: str, checkpoint: Path | None
 ) -> RowModel:
     """Fits a model of the drawn columns of a table, given the context in every row.
 
@@ -94,7 +94,7 @@ class RowDrawer:
         in columns that have none in the model, count as some other cell.
         """
         if not n:
-            return {name: self._decoded(np.empty((0, self.model.codec.width)))[name] for name in self.names}
+            return self._decoded(np.empty((0, self.model.codec.width)))
         encoding, rows = self.model.codec.encoding, self._encoded(observed, n)
         has_numbers = any(encoder.has_number for encoder in encoding.columns[: self._n_drawn])
         solver = DPMSolver2M(SCHEDULE, STEPS if has_numbers else FEWEST_STEPS, is_stochastic=True)

@@ -137,8 +137,7 @@ class Sampler:
 
     def _read(self, name: str) -> None:
         """Reads the rows of a given table, and draws how many rows refer to each, and their summaries."""
-        model = self._models[name]
-        table = self._tables[name]
+        model, table = self._models[name], self._tables[name]
         cells = {column: table.column(column) for column in table.names}
         for key in self._schema.foreign_keys.get(name, ()):
             targets = self._database.cells.get(key.parent, {})

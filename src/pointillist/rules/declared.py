@@ -69,10 +69,8 @@ class Declared:
             raise ValueError(f"rules.{self.kind}: on_violation must be one of {choices}, not {self.on_violation!r:.60}")
 
     def __repr__(self) -> str:
-        values = {each.name: getattr(self, each.name) for each in fields(self)}
-        changed = [
-            f"{name}={values[name]!r}" for name in [*list(values)[1:], "on_violation"] if values[name] != "refuse"
-        ]
+        values = {name: getattr(self, name) for name in self._arguments()}
+        changed = [f"{name}={value!r}" for name, value in values.items() if value != "refuse"]
         return f"rules.{self.kind}({', '.join(changed)})"
 
     @property
@@ -94,7 +92,7 @@ class Declared:
     def from_json(cls, content: dict[str, Any]) -> Self:
         """Rebuild a rule from `to_json` or a table of a TOML file; raise a ValueError if a key or value is wrong."""
         values = arguments_of(content)
-        known = [each.name for each in fields(cls)[1:]] + ["on_violation"]
+        known = cls._arguments()
         unknown = [name for name in values if name not in known]
         if unknown:
             raise ValueError(f"rules.{cls.kind} has no {unknown[0]!r:.60}: it has {', '.join(known)}")
@@ -102,6 +100,10 @@ class Declared:
             return cls(**values)
         except TypeError as error:
             raise ValueError(f"rules.{cls.kind} needs more of {', '.join(known)}") from error
+
+    @classmethod
+    def _arguments(cls) -> list[str]:
+        return [*(each.name for each in fields(cls)[1:]), "on_violation"]
 
     def check_names(self, names: Any, fewest: int = 1) -> None:
         """Raise a ValueError if some names are too few, not text or numbers, or not different."""

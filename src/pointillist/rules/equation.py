@@ -23,6 +23,7 @@ from pointillist.rules.rule import (
     Vector,
     order_of_moves,
 )
+from pointillist.tables.numbers import spread_indices
 
 HELD = 0.98
 """Fraction of the training rows that obey an equation: a few may be typing errors."""
@@ -212,9 +213,8 @@ def solvable(candidates: Iterable[Equation], rows: TrainingRows, declared: Itera
 
 def _declared_solutions(equation: Equation, rows: TrainingRows) -> Solutions:
     """Return the columns for which a declared equation can be solved, even if this amplifies errors much."""
-    is_complete = ~np.any([rows.columns[column].is_missing for column in equation.columns], axis=0)
-    complete = np.flatnonzero(is_complete)
-    sample = complete[np.linspace(0, len(complete) - 1, min(len(complete), SAMPLE_ROWS)).astype(np.int64)]
+    complete = np.flatnonzero(~np.any([rows.columns[column].is_missing for column in equation.columns], axis=0))
+    sample = complete[spread_indices(len(complete), SAMPLE_ROWS)]
     found = equation.solutions(replace(rows, sample=sample), np.inf) if len(sample) > 1 else {}
     return found or {0: (0.0, True)}
 

@@ -13,6 +13,7 @@ from pointillist.arguments import is_number
 from pointillist.rules.declared import Declared, NamedColumns
 from pointillist.rules.equation import HELD, Equation
 from pointillist.rules.rule import Indices, Masks, NumberRange, Numbers, Rule, TrainingRows, Vector
+from pointillist.tables.numbers import spread_indices
 
 MOST_COLUMNS, MOST_COLUMNS_OF_SUMS = 64, 24
 """Most columns among which products are searched, and most with which a factor may be a sum of two columns."""
@@ -54,7 +55,7 @@ class Product(Equation):
         if not 2 < len(columns) <= MOST_COLUMNS:
             return
         values, ranges = rows.numbers(columns), rows.ranges(columns)
-        few = values[np.linspace(0, len(values) - 1, min(len(values), _SEARCHED)).astype(np.int64)]
+        few = values[spread_indices(len(values), _SEARCHED)]
         n_values = [len(np.unique(column)) for column in values.T]
         seen = set[frozenset[int]]()
         with np.errstate(all="ignore"):
@@ -207,7 +208,6 @@ def _is_real(found: Product, rows: Numbers, ranges: list[NumberRange]) -> bool:
     rows, ranges = rows[:, found.columns], [ranges[i] for i in found.columns]
     if found.is_off(rows, ranges).mean() > 1 - HELD:
         return False
-    order = np.random.default_rng(0).permutation(len(rows))
-    is_permuted = np.eye(len(ranges), dtype=bool)
-    permuted = (np.where(each, rows[order], rows) for each in is_permuted)
-    return all(found.is_off(each, ranges).mean() >= 1 - BY_CHANCE for each in permuted)
+    permuted = rows[np.random.default_rng(0).permutation(len(rows))]
+    changed = (np.where(is_permuted, permuted, rows) for is_permuted in np.eye(len(ranges), dtype=bool))
+    return all(found.is_off(each, ranges).mean() >= 1 - BY_CHANCE for each in changed)

@@ -27,6 +27,7 @@ from pointillist.rules.rule import (
     TrainingRows,
 )
 from pointillist.rules.sums import Sum
+from pointillist.tables.numbers import spread_indices
 from pointillist.tables.table import Column
 
 EQUATIONS: tuple[type[Equation], ...] = (Sum, Power, Product)
@@ -74,7 +75,7 @@ def find_rules(
     complete = np.flatnonzero(~is_incomplete) if numeric else np.empty(0, np.int64)
     if not 1 < len(numeric) <= _MOST_COLUMNS or len(complete) < max(FEWEST_ROWS, 4 * len(numeric)):
         numeric = []
-    sample = complete[np.linspace(0, len(complete) - 1, min(len(complete), SAMPLE_ROWS)).astype(np.int64)]
+    sample = complete[spread_indices(len(complete), SAMPLE_ROWS)]
     labels = [i for i, encoder in enumerate(encoders) if label is not None and encoder.name == label]
     related = [frozenset(each.columns) for each in declared if len(each.columns) > 1]
     rows = TrainingRows(columns, encoders, numeric, sample, labels[0] if labels else None, [*ignored, *related])

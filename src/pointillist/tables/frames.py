@@ -33,7 +33,7 @@ def table_of(X: Any) -> tuple[Table, str, tuple[Any, ...] | None] | None:
     frame, names = pandas_names(X)
     if names is not None:
         return _of_pandas(frame, names), "pandas", names
-    if not nw.dependencies.is_into_dataframe(X):
+    if not is_frame(X):
         return _of_array(X), "array", None
     try:
         kind = nw.from_native(X, eager_only=True).implementation.value
@@ -180,7 +180,7 @@ def with_columns(X: Any, wanted: Sequence[Any]) -> Any:
 
 def with_others(filled: Any, X: Any, known: Collection[Any]) -> Any:
     """Appends the columns of X that a frame of its rows lacks, all but the `known` ones, in the order of X."""
-    if not nw.dependencies.is_into_dataframe(X) or not nw.dependencies.is_into_dataframe(filled):
+    if not is_frame(X) or not is_frame(filled):
         return filled
     wanted = list(nw.from_native(X, eager_only=True).columns)
     if nw.dependencies.is_pandas_dataframe(X):
@@ -209,7 +209,7 @@ def _order(names: Sequence[Any], wanted: Sequence[Any]) -> list[int]:
 
 def check_room(X: Any, layout: Layout) -> None:
     """Raises a ValueError if X is a frame with more columns than the array that `fit` was given."""
-    if layout.names and layout.kind == "array" and nw.dependencies.is_into_dataframe(X):
+    if layout.names and layout.kind == "array" and is_frame(X):
         columns = X.columns.tolist() if nw.dependencies.is_pandas_dataframe(X) else nw.from_native(X).columns
         others = [name for name in columns if name not in layout.names]
         # `aligned` reports absent columns.
@@ -355,12 +355,9 @@ def check_finite(
     what: str,
     names: tuple[Any, ...] | None,
     dtype: type[np.floating] = np.float64,
-    first: int = 0,
 ) -> None:
-    """Raises a ValueError that names the first value that is NaN or infinite as `dtype`.
-
-    `what` names the rows in the message, and `first` is the index of the first row.
-    """
+    """Raises a ValueError that names the first value that is NaN or infinite as `dtype`; `what` names the rows."""
+    first = 0
     for block in blocks(rows):
         with np.errstate(over="ignore"):
             is_finite = np.isfinite(block.astype(dtype, copy=False))

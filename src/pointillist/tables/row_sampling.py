@@ -127,18 +127,13 @@ def sample_rows(
             seen.add(batch)
         if most_rows is not None and sum(map(len, draws)) > 2 * most_rows:
             # Up to here, all rows are held.
-            seen = _SeenValues(kept) if is_completed and seen is None else seen
+            seen = seen or (_SeenValues(kept) if is_completed else None)
             highest, kept, draws = _lowest(kept, draws, most_rows)
     if most_rows is None or n <= most_rows:
         return pa.concat_tables(kept).cast(schema) if kept else None
-    warnings.warn(
-        f"{what}: only a random sample of {most_rows:,} of {n:,} rows is used",
-        UserWarning,
-        stacklevel=4,
-    )
-    seen = _SeenValues(kept) if is_completed and seen is None else seen
+    warnings.warn(f"{what}: only a random sample of {most_rows:,} of {n:,} rows is used", UserWarning, stacklevel=4)
     sample = _lowest(kept, draws, most_rows)[1][0]
-    added = [] if seen is None else seen.absent_from(sample)
+    added = (seen or _SeenValues(kept)).absent_from(sample) if is_completed else []
     return pa.concat_tables([sample, *added]).cast(schema)
 
 

@@ -131,10 +131,8 @@ class Schema:
 
     def key_columns(self, table: str) -> set[str]:
         """Names of the columns of a table that belong to a key and are not learned."""
-        columns = {*self.primary_keys.get(table, ())}
-        for key in self.foreign_keys.get(table, ()):
-            columns |= {*key.columns}
-        return columns - {self.order.get(table, "")}
+        foreign = [key.columns for key in self.foreign_keys.get(table, ())]
+        return {*self.primary_keys.get(table, ())}.union(*foreign) - {self.order.get(table, "")}
 
     def to_json(self) -> dict[str, Any]:
         """Returns the JSON values that `from_json` reads."""

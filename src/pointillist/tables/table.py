@@ -371,8 +371,6 @@ def refusal(kind: "pa.DataType") -> str:
 
 def _with_categories(array: "pa.Array") -> "pa.DictionaryArray":
     """Encodes an array as indices of categories that are distinct and not missing."""
-    if pa.types.is_string_view(array.type):
-        array = array.cast(pa.large_string())
     if pa.types.is_dictionary(array.type):
         known = array.dictionary
         is_clean = known.null_count == 0 and len(known.unique()) == len(known)
@@ -382,13 +380,11 @@ def _with_categories(array: "pa.Array") -> "pa.DictionaryArray":
         if pa.types.is_floating(array.type):
             # Adding 0 merges 0 and -0 into one category.
             array = pc.add(pc.if_else(pc.is_nan(array), None, array), pa.scalar(0, array.type))
-        elif pa.types.is_string_view(array.type):
-            array = array.cast(pa.large_string())
         if is_clean and pa.types.is_floating(known.type):
             # Keep the listed order, and categories without rows.
             known = pc.unique(pc.add(known.filter(pc.invert(pc.is_nan(known))), pa.scalar(0, known.type)))
             return pa.DictionaryArray.from_arrays(pc.index_in(array, known), known)
-    return array.dictionary_encode()
+    return (array.cast(pa.large_string()) if pa.types.is_string_view(array.type) else array).dictionary_encode()
 
 
 def _storage_type(kind: "pa.DataType") -> "pa.DataType":
@@ -551,5 +547,4 @@ def moment_of(text: str, kind: "pa.DataType") -> Any:
     zone, value = getattr(kind, "tz", None), pa.scalar(text)
     if zone is None or re.search(r"(Z|[+-]\d\d(:?\d\d)?)$", text[10:]):
         return value.cast(kind).as_py()
-    local = value.cast(pa.timestamp(kind.unit))
-    return pc.assume_timezone(local, zone, ambiguous="earliest", nonexistent="latest").as_py()
+    return in_zone(value.cast(pa.timestamp(kind.unit)), zone).as_py()

@@ -28,7 +28,7 @@ _NUMBER_FORM = re.compile(
 
 
 def unmarked(
-    name: str, present: "pa.ChunkedArray", decimal: str | None, usual: str | None = None
+    name: str, present: "pa.ChunkedArray", decimal: str | None, usual: str | None
 ) -> tuple[Any, str, str] | None:
     """Returns a function that removes the marks, the decimal mark, and an example; None if the texts are not numbers.
 

@@ -9,7 +9,7 @@ import numpy as np
 from pointillist.arguments import LARGEST_INTEGER
 from pointillist.foreign_text import is_numeral
 from pointillist.lazy import pa, pc
-from pointillist.tables.table import Table, kind_of
+from pointillist.tables.table import Table, kind_of, plain_column
 
 MAX_CATEGORIES, MOST_CATEGORIES = 10_000, 1_000_000
 """Largest number of categories of a column that have a token value each, and largest number of all categories."""
@@ -108,8 +108,7 @@ def _category_reason(name: Any, column: Any, n_given: int) -> str | None:
         used = np.concatenate([np.asarray(pc.unique(chunk.indices.drop_null())) for chunk in column.chunks])
         texts = column.chunk(0).dictionary.take(pa.array(np.unique(used)))
     else:
-        column = column.cast(pa.large_string()) if pa.types.is_string_view(column.type) else column
-        texts = column.unique().drop_null()
+        texts = plain_column(column).unique().drop_null()
     if not too_many(len(texts), n_given, MOST_CATEGORIES):
         return None
     if kind_of(texts.type) == "category" and stray_words(texts.to_pylist()):
