@@ -49,11 +49,11 @@ def test_trials_that_would_take_too_long_are_left_out(monkeypatch):
     rng = np.random.default_rng(0)
     frame = pd.DataFrame({"a": rng.choice(["x", "y"], 200), "b": rng.choice(["x", "y", "z"], 200)})
     task = prepare(Configuration(**TINY, max_minutes=1.0), frame)
-    assert task.plan.has_trial and task.plan.shard_epochs == 60
+    assert task.plan.trial is not None and task.plan.shard_epochs == 60
     measured(monkeypatch, 1.0, 1.0)
     with pytest.warns(UserWarning, match=r"allows 5\d of 60 epochs, no trial of the number of epochs$"):
         plan = plan_within(task.plan, replace(task.limit, started=time.monotonic()))
-    assert not plan.has_trial and plan.shard_epochs == plan.training.epochs < 60
+    assert plan.trial is None and plan.shard_epochs == plan.training.epochs < 60
     measured(monkeypatch, 1.0, 1e-4)
     assert plan_within(task.plan, replace(task.limit, started=time.monotonic())).training.epochs >= 60
 

@@ -14,7 +14,7 @@ from pointillist.models.configuration import Configuration
 from pointillist.models.fitting import prepare
 from pointillist.models.planning import DEFAULT_MIXED_STEPS, MOST_WEIGHTS_IN_ALL
 from pointillist.models.training import train
-from pointillist.models.trials import LONGEST, run_trials
+from pointillist.models.trials import run_trials
 from pointillist.tables.frames import table_of
 
 
@@ -33,8 +33,8 @@ def plan_of(frame: pd.DataFrame, width: int = 32, **asked: Any) -> Any:
 def test_training_ends_before_rows_are_memorized() -> None:
     plan = plan_of(table_of_noise(30), width=256)
     chosen = run_trials(plan)
-    assert chosen.training.epochs is not None and 0 < chosen.training.epochs < LONGEST * plan.most_default_epochs
-    long = train(replace(chosen, training=replace(chosen.training, epochs=LONGEST * plan.most_default_epochs))).network
+    assert chosen.training.epochs is not None and 0 < chosen.training.epochs < plan.trial.longest
+    long = train(replace(chosen, training=replace(chosen.training, epochs=plan.trial.longest))).network
     short = train(chosen).network
     others = plan.codec.encode_table(table_of(table_of_noise(500, seed=1))[0])
     asked = chosen.process.architecture, chosen.method.objective, *chosen.process.noise
@@ -43,8 +43,13 @@ def test_training_ends_before_rows_are_memorized() -> None:
 
 
 @pytest.mark.slow
-def test_the_epochs_with_the_lowest_loss_are_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
-    plan = plan_of(table_of_noise(60))
+@pytest.mark.parametrize("is_unknown", [False, True])
+def test_the_epochs_with_the_lowest_loss_are_chosen(is_unknown: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    frame = table_of_noise(60)
+    plan = plan_of(
+        frame.mask(np.random.default_rng(1).random(frame.shape) < 0.2) if is_unknown else frame,
+        missing="unknown" if is_unknown else "value",
+    )
     noted_trials = []
 
     def noted(plan: Any, **options: Any) -> Any:
@@ -57,17 +62,19 @@ def test_the_epochs_with_the_lowest_loss_are_chosen(monkeypatch: pytest.MonkeyPa
     assert len(trial.held_out) == 12 and len(trial.rows) == 72
     per_check = -(-150 // (60 // chosen.method.batch_size))
     best = per_check * (int(result.validation_history.argmin()) + 1)
-    assert result.best_epochs == best and chosen.training.epochs == max(best, plan.most_default_epochs)
+    assert result.best_epochs == best
+    assert chosen.training.epochs == max(3 * best if is_unknown else best, 150)
     assert not len(chosen.held_out) and not chosen.training.early_stopping
 
 
 def test_requested_values_are_not_replaced_by_a_trial() -> None:
-    assert not plan_of(table_of_noise(60), epochs=3).has_trial
-    assert not plan_of(table_of_noise(60), early_stopping=True).has_trial
-    assert not plan_of(table_of_noise(19)).has_trial and not plan_of(table_of_noise(2001)).has_trial
-    assert plan_of(table_of_noise(2000)).has_trial
+    assert plan_of(table_of_noise(60), epochs=3).trial is None
+    assert plan_of(table_of_noise(60), early_stopping=True).trial is None
+    assert plan_of(table_of_noise(19)).trial is None and plan_of(table_of_noise(2001)).trial is None
+    assert plan_of(table_of_noise(2000)).trial is not None
     wide = pd.DataFrame(np.random.default_rng(0).integers(0, 3, (60, 129)))
-    assert not plan_of(wide, process="masked").has_trial and plan_of(wide.iloc[:, 1:], process="masked").has_trial
+    assert plan_of(wide, process="masked").trial is None
+    assert plan_of(wide.iloc[:, 1:], process="masked").trial is not None
     found = [plan_of(table_of_noise(n), **asked) for n, asked in ((60, {"frequencies": 4}), (60, {}), (2001, {}))]
     assert [plan.process.architecture.frequencies for plan in found] == [4, 2, 6]
 

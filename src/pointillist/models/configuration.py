@@ -82,11 +82,12 @@ class TrainingConfig(Checked):
         details="Mixed columns without numbers get enough for 15,000 steps, at most 80 epochs (60 in tables of up to "
         "2,000 rows). With numbers they get enough for 12,000 steps, at most 225 epochs (150 in tables of up to 2,000 "
         "rows; 600 with missing cells and missing=\"unknown\"); networks with more than 683,000 weights "
-        "take proportionally fewer steps, but at least 6,000. Tables of 1 to 128 mixed columns and 20 to 2,000 rows, "
-        "except with numbers and unknown cells, are trained on four fifths of the rows first. The model is then "
-        "trained on all rows, for the number of epochs with the lowest held-out loss, from that limit to three times "
-        "it. By default, the network of numbers given observed ones is then trained further, in tables of 500 to "
-        "10,000 rows: for 1,500 steps per number, but at most 1,000,000 examples.")
+        "take proportionally fewer steps, but at least 6,000. Tables of 1 to 128 mixed columns and 20 to 2,000 rows "
+        "are trained on four fifths of the rows first. The model is then trained on all rows, for the number of epochs "
+        "with the lowest held-out loss, from that limit to three times it. Numbers with unknown cells, in up to 10,000 "
+        "rows, are trained for three times that number instead, from 150 to 600 epochs. By default, the network of "
+        "numbers given observed ones is then trained further, in tables of 500 to 10,000 rows: for 1,500 steps per "
+        "number, but at most 1,000,000 examples.")
     max_minutes: float | None = parameter(
         None, "Most minutes that `fit` may take.", above=0, high=1e6, unset="no limit",
         details="The speed is measured first. Then the number of epochs and the width are chosen, and the trials that "

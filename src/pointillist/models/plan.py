@@ -36,6 +36,25 @@ per part."""
 
 
 @dataclass(frozen=True)
+class Trial:
+    """How the epoch with the lowest held-out loss sets the number of epochs.
+
+    Attributes:
+        longest: Largest number of epochs of the trial.
+        fewest: Smallest number of epochs of the training.
+        multiple: Number of epochs of the training as a multiple of those with the lowest held-out loss.
+    """
+
+    longest: int
+    fewest: int
+    multiple: int = 1
+
+    def epochs(self, best: int) -> int:
+        """Returns the number of epochs of the training, if the loss is lowest after the `best` number of epochs."""
+        return max(self.multiple * best, self.fewest)
+
+
+@dataclass(frozen=True)
 class Plan:
     """Everything that determines the weights.
 
@@ -51,7 +70,7 @@ class Plan:
         held_out: Sorted indices of the held-out rows.
         steps_per_check: Smallest number of training steps between two checks of the held-out rows, with early stopping.
         start: Initial weights; None to start from random ones.
-        has_trial: Whether a trial on some of the rows chooses the number of epochs.
+        trial: How a trial on some of the rows chooses the number of epochs; None if it is given.
         alternative: A process that a trial may choose instead of `process`.
         most_shards: Largest number of shards to train on, for less than one pass over the rows; None for whole passes.
     """
@@ -69,7 +88,7 @@ class Plan:
     held_out: Int[np.ndarray, " v"] = field(default_factory=lambda: np.empty(0, np.int64))
     steps_per_check: int = STEPS_PER_CHECK
     start: Weights | None = None
-    has_trial: bool = False
+    trial: Trial | None = None
     alternative: Process | None = None
     most_shards: int | None = None
 

@@ -10,7 +10,7 @@ from rich.console import Console
 from pointillist.engine.epochs import MAX_EPOCHS_PER_CALL
 from pointillist.models.plan import Plan
 from pointillist.models.training import trainer_of
-from pointillist.models.trials import LONGEST, epochs_of_axes_trial, run_trials
+from pointillist.models.trials import epochs_of_axes_trial, run_trials
 from pointillist.progress import waiting
 
 RESERVED_SECONDS, RESERVED_FRACTION = 3.0, 0.03
@@ -66,7 +66,7 @@ def plan_within(plan: Plan, limit: TimeLimit, *, is_shown: bool = False, has_def
     """
     with waiting(Console(stderr=True), "measuring the speed of training", is_shown=is_shown):
         compiling, seconds = _speed(plan, limit)
-        given_up, most_trial_epochs = [], LONGEST * plan.most_default_epochs
+        given_up, most_trial_epochs = [], None
         is_slow = limit.left / (MARGIN * seconds) < NARROW_BELOW * plan.shard_epochs
         can_compile = compiling < MOST_FOR_COMPILING * limit.left
         if is_slow and can_compile and has_default_width and plan.codec.encoding.n_tokens:
@@ -78,13 +78,15 @@ def plan_within(plan: Plan, limit: TimeLimit, *, is_shown: bool = False, has_def
     if plan.alternative is not None and limit.left * MOST_FOR_AXES < seconds_of_axes:
         plan = replace(plan, alternative=None)
         given_up.append("no trial of the axes of numbers")
-    if plan.has_trial:
-        # Training may then take as long as the trial.
-        most_trial_epochs = min(most_trial_epochs, int(limit.left / (seconds * (CHECKS + MARGIN))))
-        if most_trial_epochs < plan.most_default_epochs:
-            plan = replace(plan, has_trial=False)
+    margin = MARGIN
+    if plan.trial is not None:
+        # Training takes a multiple of the trial's time.
+        margin = MARGIN * plan.trial.multiple
+        most_trial_epochs = min(plan.trial.longest, int(limit.left / (seconds * (CHECKS + margin))))
+        if plan.trial.multiple * most_trial_epochs < plan.trial.fewest:
+            plan = replace(plan, trial=None)
             given_up.append("no trial of the number of epochs")
-    most_seconds = limit.left * CHECKS / (CHECKS + MARGIN)
+    most_seconds = limit.left * CHECKS / (CHECKS + margin)
     plan = run_trials(plan, is_shown=is_shown, most_epochs=most_trial_epochs, most_seconds=most_seconds)
     wanted, possible = plan.shard_epochs, int(limit.left / (MARGIN * seconds))
     if possible < 1:

@@ -24,9 +24,6 @@ TRIAL: dict[str, Any] = {"early_stopping": True, "validation_fraction": 0.2, "n_
 STEPS_PER_CHECK = 150
 """Settings of the trial of the number of epochs: the held-out rows, and the patience of early stopping."""
 
-LONGEST = 3
-"""Longest trial, as a multiple of the largest number of epochs of larger tables."""
-
 STEPS = 300
 """Number of steps of the trial of each kind of axes, out of 8,000 in a training on many rows."""
 
@@ -39,19 +36,18 @@ def run_trials(
 ) -> Plan:
     """Returns a plan with the axes and epochs that are best for held-out rows, where the plan leaves them open.
 
-    The trial of the length has at most `most_epochs`, by default `LONGEST` times the plan's, and takes at most
+    The trial of the number of epochs has at most `most_epochs`, by default the plan's limit, and takes at most
     `most_seconds`.
     """
     if plan.alternative is not None:
         plan = _with_better_axes(plan, is_shown=is_shown)
-    if not plan.has_trial:
+    if plan.trial is None:
         return plan
-    training = replace(plan.training, **TRIAL, epochs=most_epochs or LONGEST * plan.most_default_epochs)
+    training = replace(plan.training, **TRIAL, epochs=most_epochs or plan.trial.longest)
     trial = replace(_held_out(plan), training=training, steps_per_check=STEPS_PER_CHECK)
     deadline = None if most_seconds is None else time.monotonic() + most_seconds
     best = train(trial, is_shown=is_shown, what="trial of the length: loss", deadline=deadline).best_epochs
-    training = replace(plan.training, epochs=max(best, plan.most_default_epochs))
-    return replace(plan, training=training, has_trial=False)
+    return replace(plan, training=replace(plan.training, epochs=plan.trial.epochs(best)), trial=None)
 
 
 def epochs_of_axes_trial(plan: Plan) -> int:
@@ -80,7 +76,7 @@ def _held_out(plan: Plan) -> Plan:
     kept = np.delete(np.arange(len(plan.rows)), held_out)
     kept = kept[np.arange(n) * len(kept) // n]
     rows = plan.rows[np.concatenate([kept, held_out])]
-    return replace(plan, rows=rows, held_out=np.arange(n, n + len(held_out)), has_trial=False)
+    return replace(plan, rows=rows, held_out=np.arange(n, n + len(held_out)), trial=None)
 
 
 def _error(plan: Plan, *, is_shown: bool) -> float:

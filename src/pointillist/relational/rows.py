@@ -52,7 +52,7 @@ def fit_rows(
     try:
         plan, _, trained_with = plan_tokens(configuration, Table(table), "file", None, None, given=[*context])
         if context:
-            plan = replace(plan, default_steps=plan.default_steps // STEPS_DIVISOR, has_trial=False)
+            plan = replace(plan, default_steps=plan.default_steps // STEPS_DIVISOR, trial=None)
         return Task(configuration, plan, None, trained_with).fit(checkpoint)
     except ValueError as error:
         raise ValueError(f"table {name!r}: {error}") from error
