@@ -191,6 +191,7 @@ FOUND = {
     "integers": (np.arange(5, 5 + N), Numbering(name="id", first=5)),
     "an index": (np.random.default_rng(0).permutation(10**6)[:N], None),
     "long integers": (np.arange(N) * 10**6 + 10**17, Codes(name="id", pattern="[1-9][0-9]{17}")),
+    "integers of 19 digits": (np.arange(N) * 10**6 + 10**18, Numbering(name="id", first=10**18)),
     "uuids": ([str(UUID(int=i * 2**100 + 1, version=4)) for i in range(N)], Uuids(name="id")),
     "codes": ([f"INV-{i:06}" for i in range(N)], Codes(name="id", pattern="INV-[0-9]{6}")),
     "words": ([f"a{'b' * i}" for i in range(N)], None),

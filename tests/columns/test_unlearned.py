@@ -205,3 +205,9 @@ def test_rows_are_compared_without_the_dropped_columns():
         assert list(columns_of({"data": full, "rows": full})["data"]) == ["kind", "x", "text"]
     # A column that could have been learned is missed.
     assert list(columns_of({"data": rows, "rows": rows[["x"]]})["data"]) == ["kind", "x"]
+
+
+def test_intervals_are_refused_in_one_line():
+    frame = pandas.DataFrame({"x": np.arange(40.0), "k": pandas.cut(np.arange(40.0), 3)})
+    with pytest.raises(ValueError, match=r"^column 'k' holds intervals: make them text, or drop it$"):
+        prepare(Configuration(), frame)

@@ -3,6 +3,8 @@
 import math
 
 import numpy as np
+import pandas as pd
+import polars as pl
 import pytest
 
 from pointillist.metrics import METRICS, Estimate, baseline, distances
@@ -131,3 +133,13 @@ def test_bad_rows_are_named(metric, score, bad, message):
 def test_columns_must_agree(score):
     with pytest.raises(ValueError, match=r"^generated has 3 columns but real has 2: "):
         score(normal_rows(18, 100), normal_rows(19, 100, d=3))
+
+
+def test_columns_of_data_frames_are_matched_by_name(score):
+    real, generated = (
+        pd.DataFrame(normal_rows(seed, 100, d=3), columns=list("abc")) * [1, 10, 100] for seed in (20, 21)
+    )
+    expected = score(real, generated)
+    assert score(real, generated[["c", "a", "b"]]) == score(real, pl.DataFrame(generated.to_dict("list"))) == expected
+    with pytest.raises(ValueError, match=r"^generated has no column 'c': pass the same columns$"):
+        score(real, generated.rename(columns={"c": "d"}))

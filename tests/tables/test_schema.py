@@ -1,5 +1,7 @@
 """Keys of related tables: checked, looked up and proposed."""
 
+from datetime import date
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -9,6 +11,9 @@ from pointillist.tables.table import Table
 
 KEYS = {"customers": "id", "orders": "id"}
 FOREIGN = {"orders": {"customer": "customers"}}
+
+
+DAYS = date(2024, 1, 1), date(2024, 1, 2), date(2024, 1, 3)
 
 
 def shop(customers=(1, 2, 3), orders=(1, 2), of=(3, 1), **columns):
@@ -66,6 +71,8 @@ def test_a_missing_key_is_no_parent_and_a_later_key_without_missing_cells_is():
         (shop(customers=(1, 1, 3)), r"primary key customers\.id repeats 1: drop"),
         (shop(orders=(1, None)), r"primary key orders\.id has missing cells"),
         (shop(of=("a", "b")), r"orders\.customer holds string, and customers\.id int64: convert one"),
+        (shop(of=("3", "1")), r"orders\.customer holds string, and customers\.id int64: convert one"),
+        (shop(customers=DAYS, of=DAYS[:2]), r"primary key customers\.id holds dates, and new rows are numbered: make "),
     ],
 )
 def test_invalid_keys_are_refused_in_one_line(tables, message):

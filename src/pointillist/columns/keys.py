@@ -11,7 +11,7 @@ from pointillist.columns.patterns import DIGITS, MOST_KEYS, PERMUTED, Pattern, s
 from pointillist.lazy import pa
 from pointillist.tables.table import kind_of
 
-_MOST_DIGITS = 18
+MOST_DIGITS = 18
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +118,7 @@ class Codes(GeneratedColumn):
                     "not begin with 0: write [1-9] first, or make the column text"
                 )
             largest = "".join(map(max, classes))
-            if len(largest) > _MOST_DIGITS or int(largest or 0) > np.iinfo(kind.to_pandas_dtype()).max:
+            if len(largest) > MOST_DIGITS or int(largest or 0) > np.iinfo(kind.to_pandas_dtype()).max:
                 raise self.refused(kind)
 
     def values(self, indices: Int[np.ndarray, " n"], seed: int) -> np.ndarray:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float
 
+from pointillist.arguments import is_missing
 from pointillist.columns.encoder import (
     EVERY_NUMBER,
     MOST_CHOICES,
@@ -185,7 +186,12 @@ class NumberEncoder(ColumnEncoder):
         return np.where(np.isin(values, self.atoms), is_allowed_atom, in_range)
 
     def _one_of(self, cells: Column, condition: OneOf) -> Pieces:
-        found = [self._pieces_between(float(value), float(value)) for value in np.unique(cells.values)]
+        values, index = np.unique(cells.values, return_index=True)
+        found = [self._pieces_between(float(value), float(value)) for value in values]
+        for i, each in zip(index, found, strict=True):
+            if not len(each.token_values) and not len(each.ranges):
+                value = [value for value in condition.values if not is_missing(value)][i]
+                raise ValueError(f"column {self.name!r}: no training row is {value!r}")
         ranges = np.concatenate([each.ranges for each in found])
         if self._is_ungridded and (len(ranges) or not self.has_token):
             raise ValueError(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pointillist.columns.generated import GeneratedColumn, GeneratedColumns
-from pointillist.columns.keys import Codes, Numbering, Uuids
+from pointillist.columns.keys import MOST_DIGITS, Codes, Numbering, Uuids
 from pointillist.columns.patterns import found_pattern
 from pointillist.columns.personal import CONTENTS, INSTALL, Personal, has_faker
 from pointillist.lazy import pa, pc
@@ -173,7 +173,8 @@ def key_of(name: Any, values: "pa.Array", within: tuple[Any, ...] = ()) -> Gener
         return None
     if kind_of(values.type) == "integer":
         low, high = pc.min_max(values).as_py().values()
-        is_numbered = within or is_numbering(len(values), low, high) or name in UNNAMED
+        is_long = max(-low, high) >= 10**MOST_DIGITS
+        is_numbered = within or is_numbering(len(values), low, high) or name in UNNAMED or is_long
         pattern = None if is_numbered else _pattern(values)
         return Numbering(name=name, first=low, within=within) if pattern is None else Codes(name=name, pattern=pattern)
     if pc.all(pc.match_substring_regex(values, _UUID, ignore_case=True)).as_py():

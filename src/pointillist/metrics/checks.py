@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
+import narwhals as nw
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pointillist.arguments import LARGEST_INTEGER
+from pointillist.tables.names import is_frame
 
 Table = Mapping[str, NDArray[Any]]
 """Columns by name, all of one length: float64 for numbers (NaN if missing), object for categories (str, or None)."""
@@ -52,9 +54,19 @@ def check_rows(rows: ArrayLike, name: str, min_rows: int = 2) -> NDArray[np.floa
 
 
 def check_pair(
-    real: ArrayLike, generated: ArrayLike, names: tuple[str, str] = ("real", "generated")
+    real: Any, generated: Any, names: tuple[str, str] = ("real", "generated")
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Check both sides of a metric as `check_rows` does, and that they have the same number of columns."""
+    """Check both sides of a metric as `check_rows` does, and that they have the same number of columns.
+
+    Columns of two data frames are matched by name; a ValueError says if one lacks a column of the other.
+    """
+    if is_frame(real) and is_frame(generated):
+        frames: list[nw.DataFrame[Any]] = [nw.from_native(side, eager_only=True) for side in (real, generated)]
+        columns, others = (frame.columns for frame in frames)
+        for lacks, missing in zip(names[::-1], ({*columns} - {*others}, {*others} - {*columns}), strict=True):
+            if missing:
+                raise ValueError(f"{lacks} has no column {min(missing, key=str)!r}: pass the same columns")
+        generated = frames[1].select(columns).to_native()
     one, two = check_rows(real, names[0]), check_rows(generated, names[1])
     if one.shape[1] != two.shape[1]:
         raise ValueError(

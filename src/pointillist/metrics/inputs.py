@@ -85,7 +85,7 @@ def _without_keys(sides: Mapping[str, Table]) -> dict[str, Table]:
     shared = [name for name in separate.reasons if all(name in side.names for side in named)]
     separate = separated(real, [name for name in shared if name not in separate.names])
     for reason in separate.reasons.values():
-        warnings.warn(f"{first}: {reason}, and is left out", UserWarning, stacklevel=4)
+        warnings.warn(f"{first}: {reason}, and is left out", UserWarning, stacklevel=6)
     kept = separate.X
     dropped = {*real.names} - {*kept.names}
     return {first: kept} | {

@@ -181,6 +181,7 @@ class Positions:
         for table, columns in schema.primary_keys.items():
             _check_columns(table, columns, tables[table])
             _check_unique(table, columns, tables[table])
+            _check_numbered(schema, table, tables[table])
         rows, found = {}, {}
         for table in schema.tables:
             for key in schema.foreign_keys.get(table, ()):
@@ -221,6 +222,16 @@ def _check_unique(table: str, columns: Columns, data: Table) -> None:
         raise ValueError(f"primary key {table}.{'+'.join(columns)} repeats {value}: drop the duplicates")
 
 
+def _check_numbered(schema: Schema, table: str, data: Table) -> None:
+    """Checks that the type of the key columns that new rows number can hold numbers."""
+    known = {schema.order.get(table), *(name for key in schema.foreign_keys.get(table, ()) for name in key.columns)}
+    for column in schema.primary_keys[table]:
+        if column not in known and kind_of(data.arrow.schema.field(column).type) == "date":
+            raise ValueError(
+                f"primary key {table}.{column} holds dates, and new rows are numbered: make them text or integers"
+            )
+
+
 def _check_order(table: str, column: str, data: Table) -> None:
     _check_columns(table, (column,), data)
     cells = data.arrow.column(column)
@@ -239,6 +250,8 @@ def _positions(key: ForeignKey, child: Table, parent: Table, primary_key: Column
     for name, primary in zip(key.columns, primary_key, strict=True):
         values, known = plain_column(child.arrow.column(name)), plain_column(parent.arrow.column(primary))
         try:
+            if (kind_of(values.type) == "category") != (kind_of(known.type) == "category"):
+                raise pa.ArrowTypeError
             values = values.cast(known.type)
         except pa.ArrowException as error:
             raise ValueError(

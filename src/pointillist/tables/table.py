@@ -286,7 +286,7 @@ def is_numeric(kind: "pa.DataType") -> bool:
 
 def plain_column(column: "pa.ChunkedArray") -> "pa.ChunkedArray":
     """Returns a column with values instead of categories, and null instead of NaN."""
-    if pa.types.is_dictionary(column.type):
+    if pa.types.is_dictionary(column.type) and not isinstance(column.type.value_type, pa.BaseExtensionType):
         column = column.cast(column.type.value_type)
     if column.type in (pa.float32(), pa.float64()):
         column = pc.if_else(pc.is_nan(column), None, column)
