@@ -188,15 +188,15 @@ class NumberEncoder(ColumnEncoder):
     def _one_of(self, cells: Column, condition: OneOf) -> Pieces:
         values, index = np.unique(cells.values, return_index=True)
         found = [self._pieces_between(float(value), float(value)) for value in values]
-        for i, each in zip(index, found, strict=True):
-            if not len(each.token_values) and not len(each.ranges):
-                value = [value for value in condition.values if not is_missing(value)][i]
-                raise ValueError(f"column {self.name!r}: no training row is {value!r}")
         ranges = np.concatenate([each.ranges for each in found])
         if self._is_ungridded and (len(ranges) or not self.has_token):
             raise ValueError(
                 f"column {self.name!r} holds continuous numbers, so {condition} has probability 0: use between"
             )
+        for i, each in zip(index, found, strict=True):
+            if not len(each.token_values) and not len(each.ranges):
+                value = [value for value in condition.values if not is_missing(value)][i]
+                raise ValueError(f"column {self.name!r}: no training row is {value!r}")
         token_values = np.unique(np.concatenate([each.token_values for each in found]))
         return Pieces(token_values, ranges, (float(cells.values.min()), float(cells.values.max())))
 
