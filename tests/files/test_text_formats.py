@@ -128,6 +128,10 @@ def test_declared_formats(tmp_path):
         date(2024, 3, 5),
         date(2068, 4, 7),
     ]
+    assert read(tmp_path, ["13·01·2024", "01·02·2024"], types={"time": "date:%d·%m·%Y"})["time"].to_pylist() == [
+        date(2024, 1, 13),
+        date(2024, 2, 1),
+    ]
     with pytest.raises(ValueError, match="'time' cannot be read as date:%d/%m/%Y, as not every cell has this format"):
         read(tmp_path, ["13/13/2024", "1/1/2024"], types={"time": "date:%d/%m/%Y"})
     for form in ("%d/%m", "%Y-%m-%d %q", "%G-W%V", "%Y%Y%m", "%I:%M", "", "%Y-%m-%d\n", f"%Y-%m{'-' * 50}"):

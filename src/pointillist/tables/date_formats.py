@@ -197,12 +197,8 @@ def written(column: Any, form: str) -> "pa.StringArray":
 @cache
 def _pattern(form: str) -> re.Pattern[str]:
     """The regular expression of a format, with a group for each part, named by its letter."""
-
-    def escaped(text: str) -> str:
-        return re.sub(r"([^\w\s])", r"\\\1", text)
-
     tokens = re.split(r"(%-?[A-Za-z])", form)
-    groups = [f"(?P<{token[-1]}>{_PARTS[token]})" if i % 2 else escaped(token) for i, token in enumerate(tokens)]
+    groups = [f"(?P<{token[-1]}>{_PARTS[token]})" if i % 2 else re.escape(token) for i, token in enumerate(tokens)]
     return re.compile("".join(groups), re.ASCII)
 
 
