@@ -185,9 +185,10 @@ bench-regression: .venv/core .venv-peers/installed .venv-regression/installed
 	$(BIN)/python benchmarks/regression.py --data $(DATA)/regression --peers ngboost treeffuser ensemble
 	$(BIN)/python benchmarks/regression.py --coverage 5 10 20 40 60 120 500
 
-bench-imputation: .venv/dev .venv-imputation/installed
-	$(BIN)/python benchmarks/imputation.py --data $(DATA)/small --methods pointillist missforest miceforest \
-		--adult $(DATA)/adult --beijing $(DATA)/beijing
+bench-imputation: .venv/dev .venv-imputation/installed .venv-hyperimpute/installed
+	$(BIN)/python benchmarks/imputation.py --data $(DATA)/small --methods pointillist missforest miceforest
+	$(BIN)/python benchmarks/mechanisms.py --data $(DATA) --rows 2000 --peers missforest=.venv-imputation/bin/python \
+		miceforest=.venv-imputation/bin/python hyperimpute=.venv-hyperimpute/bin/python
 
 bench-gpu: .venv/core
 	$(BIN)/python benchmarks/gpu.py
@@ -241,4 +242,4 @@ INSTALLED_FROM := .venv/bin/python pyproject.toml constraints.txt src/pointillis
 	touch $@
 
 clean:
-	rm -rf .venv .venv-peers .venv-regression .venv-imputation .venv-mostly .venv-related .venv-syntherela .venv-lowest .venv-sweep build dist docs/_build src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf .venv .venv-peers .venv-regression .venv-imputation .venv-hyperimpute .venv-mostly .venv-related .venv-syntherela .venv-lowest .venv-sweep build dist docs/_build src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -20,9 +20,6 @@ which is why medians are measured too. Seconds are those of a fit and all draws,
 `--methods missforest miceforest` runs these on the same gaps (`peers/imputation.py`); what was measured earlier, of
 some tables or methods, is read from the JSON that this writes (`--earlier FILE …`), and printed and ranked with it.
 Methods are ranked beside what the paper reports of them, and those that were run beside one another.
-`--adult` and `--beijing` name folders as for `mixed.py`: of `ROWS` training rows, cells of all columns but the target
-are removed, completely at random, by the rank of the first column, which stays whole (MAR), or by each cell's own
-(MNAR); boosted trees that are trained on the filled rows then predict the target of all held-out rows.
 """
 
 import argparse
@@ -30,6 +27,7 @@ import csv
 import json
 import os
 import subprocess
+import sys
 import tempfile
 from itertools import combinations
 
@@ -48,9 +46,7 @@ from scipy.spatial.distance import cdist
 from scipy.stats import rankdata, t
 
 from machine import HERE, report
-from mixed import uci
 from pointillist import Diffusion
-from pointillist.metrics import utility
 from small_tables import Table
 
 OWN = "pointillist", "pointillist, medians"
@@ -77,31 +73,17 @@ PUBLISHED = "MissForest", "miceforest"
 
 METHODS = "pointillist", "missforest", "miceforest"
 
-ROWS = 10_000
-"""Number of training rows of the larger tables."""
-
-MECHANISMS = "MCAR", "MAR", "MNAR"
+PEERS = HERE.parent / ".venv-imputation" / "bin" / "python"
+"""The Python that has the other methods."""
 
 
-def removed(rows: pd.DataFrame, seed: int, mechanism: str = "MCAR") -> np.ndarray:
+def removed(rows: pd.DataFrame, seed: int) -> np.ndarray:
     """Chooses cells to remove, shape (n, d), of all columns but y; a row that would lose all others keeps one."""
     rng = np.random.default_rng(seed)
-    is_removed = (rng.random(rows.shape) < chances(rows, mechanism)) & (rows.columns != "y")
+    is_removed = (rng.random(rows.shape) < SHARE) & (rows.columns != "y")
     empty = np.flatnonzero(is_removed[:, rows.columns != "y"].all(axis=1))
     is_removed[empty, rng.choice(np.flatnonzero(rows.columns != "y"), len(empty))] = False
     return is_removed
-
-
-def chances(rows: pd.DataFrame, mechanism: str) -> np.ndarray:
-    """Chance of each cell to be removed, shape (n, d), `SHARE` on average: by ranks for MAR and MNAR."""
-    chance = np.full(rows.shape, SHARE)
-    if mechanism == "MCAR":
-        return chance
-    ranks = rows.rank(pct=True).to_numpy()
-    if mechanism == "MAR":
-        ranks = np.tile(ranks[:, :1], (1, rows.shape[1]))
-        ranks[:, 0] = 0
-    return 2 * chance * ranks
 
 
 def filled(
@@ -117,9 +99,10 @@ def filled(
     return found
 
 
-def filled_by(method: str, gaps: pd.DataFrame, n_draws: int, seed: int) -> tuple[list[pd.DataFrame], float]:
-    """Fills a table several times by a peer, and prints what it says; also returns the seconds."""
-    python = HERE.parent / ".venv-imputation" / "bin" / "python"
+def filled_by(
+    method: str, gaps: pd.DataFrame, n_draws: int, seed: int, python: str | Path = PEERS
+) -> tuple[list[pd.DataFrame], float]:
+    """Fills a table several times by a peer, and prints what it says to stderr; also returns the seconds."""
     with tempfile.TemporaryDirectory() as folder:
         before, after = Path(folder, "gaps.parquet"), Path(folder, "filled.parquet")
         gaps.to_parquet(before, index=False)
@@ -128,7 +111,7 @@ def filled_by(method: str, gaps: pd.DataFrame, n_draws: int, seed: int) -> tuple
         filled = pd.read_parquet(after)
     draws = [filled.iloc[i * len(gaps) : (i + 1) * len(gaps)].reset_index(drop=True) for i in range(n_draws)]
     *said, last = done.stdout.splitlines()
-    print(*said, sep="\n", end="\n" * bool(said), flush=True)
+    print(*said, sep="\n", end="\n" * bool(said), file=sys.stderr, flush=True)
     return draws, json.loads(last)["seconds"]
 
 
@@ -189,39 +172,6 @@ def coefficients(rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     return found, t.ppf(0.975, freedom) * np.sqrt(variance * (inverse**2).sum(axis=1))
 
 
-def plain(cells: pd.Series) -> np.ndarray:
-    """Cells of a column as float64 numbers, NaN where one is missing, or as text, None where it is."""
-    if pd.api.types.is_numeric_dtype(cells):
-        return cells.to_numpy(float)
-    return cells.astype(object).where(cells.notna(), None).to_numpy()
-
-
-def usefulness(
-    name: str, folder: Path, settings: dict[str, Any], methods: list[str], seed: int
-) -> dict[str, dict[str, float]]:
-    """The utility of filled rows of a larger table by mechanism and method, beside that of the complete rows."""
-    train, test, target = uci(name, folder)
-    order = np.random.default_rng(seed).permutation(len(train))[:ROWS]
-    rows, held_out = train.take(np.sort(order)).to_pandas(), test.to_pandas()
-    features = rows.drop(columns=target)
-
-    def score(whole: pd.DataFrame) -> float:
-        real, drawn, fresh = ({column: plain(side[column]) for column in rows} for side in (rows, whole, held_out))
-        return float(utility(real, drawn, fresh, target).of_rows)
-
-    found: dict[str, dict[str, float]] = {}
-    for mechanism in MECHANISMS:
-        gaps = rows.copy()
-        gaps[features.columns] = features.mask(removed(features, seed, mechanism))
-        ways = filled(methods, gaps, settings, 1, seed)
-        found[mechanism] = {"complete": score(rows), "gaps as they are": score(gaps)}
-        found[mechanism] |= {way: score(draws[0]) for way, (draws, _) in ways.items()}
-        cells = [f"{way} {value:.3f}" for way, value in found[mechanism].items()]
-        seconds = ", ".join(f"{way} {own:.0f}" for way, (_, own) in ways.items())
-        print(f"| {name} | {mechanism} | {' | '.join(cells)} | {seconds} |", flush=True)
-    return found
-
-
 def mean_ranks(results: dict[str, dict[str, dict[str, float]]], ways: list[str]) -> dict[str, tuple[int, list[float]]]:
     """The number of tables on which all of the methods have a measure, and their mean ranks there; 1 is the best."""
     found: dict[str, tuple[int, list[float]]] = {}
@@ -264,8 +214,6 @@ def main() -> None:
     parser.add_argument(
         "--earlier", nargs="+", type=Path, default=[], metavar="FILE", help="results to rank with these"
     )
-    parser.add_argument("--adult", type=Path, metavar="FOLDER")
-    parser.add_argument("--beijing", type=Path, metavar="FOLDER")
     options = parser.parse_args()
     kinds = json.loads((options.data / "types.json").read_text())
     asked = sorted(kinds) if options.tables is None else [name for name in options.tables if name]
@@ -305,9 +253,6 @@ def main() -> None:
             print(f"mean rank by {measure} on {count} tables: {', '.join(cells)}")
     if taken := [own[OWN[0]]["seconds"] for own in summary.values() if OWN[0] in own]:
         print(f"median seconds of {len(taken)} tables: {np.median(taken):.0f}")
-    for name, folder in (("adult", options.adult), ("beijing", options.beijing)):
-        if folder is not None:
-            results[name] = usefulness(name, folder, options.settings, options.methods, 0)
     report("imputation", results)
 
 

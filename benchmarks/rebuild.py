@@ -35,8 +35,8 @@ COMMANDS = {
     "anomalies": "anomalies.py --data DATA/adbench",
     "anomalies-unsupervised": "anomalies.py --data DATA/adbench --unsupervised",
     "imputation": "imputation.py --data DATA/small --methods pointillist missforest miceforest",
-    "imputed-rows": "imputation.py --data DATA/small --tables '' --adult DATA/adult --beijing DATA/beijing "
-    "--methods pointillist missforest miceforest",
+    "mechanisms": "mechanisms.py --data DATA --rows 2000 --peers missforest=.venv-imputation/bin/python "
+    "miceforest=.venv-imputation/bin/python hyperimpute=.venv-hyperimpute/bin/python",
     "small-tables": "small_tables.py --data DATA/small --splits 1",
     "others": "small_tables.py --data DATA/small --splits 1 --neighbours",
     "speed": "peers.py --sections training sampling",
@@ -48,7 +48,7 @@ COMMANDS = {
     "large": "large_tables.py --rows 100000 1000000 10000000 100000000",
     "large-libraries": "large_tables.py --rows 100000 1000000 --libraries copula=.venv-related/bin/python "
     "ctgan=.venv-related/bin/python mostly=.venv-mostly/bin/python",
-    "categories": "large_tables.py --categories --rows 500000",
+    "categories": "large_tables.py --categories --rows 200000",
     "large-networks": "large.py",
     "study": "study.py",
     "page": "page.py results/report/index.html",

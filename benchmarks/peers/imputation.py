@@ -1,9 +1,10 @@
-"""Missing cells filled by MissForest or miceforest; run by a Python that has them.
+"""Missing cells filled by MissForest, miceforest or HyperImpute; run by a Python that has them.
 
 `missforest`: chained random forests (Stekhoven & Bühlmann 2012, Bioinformatics 28), of 100 trees of scikit-learn and up
 to ten rounds; draws differ by the forests' seed alone. `miceforest`: multiple imputation by chained equations with
 LightGBM and predictive mean matching, with its defaults and five rounds; where that fails, as it does with categories
-of a few rows that get a probability of 0, with its "fast" matching.
+of a few rows that get a probability of 0, with its "fast" matching. `hyperimpute`: chained models that are chosen by
+column (Jarrett et al. 2022, arXiv 2206.07769), with its defaults; draws differ by the seed alone.
 
 The table comes as Parquet: categories as text, numbers as floats. Filled tables go out as Parquet, one below the other.
 """
@@ -78,7 +79,19 @@ def miceforest(gaps: pd.DataFrame, categories: list[str], n_draws: int, seed: in
         return draws("fast")
 
 
-METHODS = {"missforest": missforest, "miceforest": miceforest}
+def hyperimpute(gaps: pd.DataFrame, categories: list[str], n_draws: int, seed: int) -> list[pd.DataFrame]:
+    """Chained models, chosen by HyperImpute; categories are codes, up to five of them predicted as classes."""
+    from hyperimpute.plugins.imputers import Imputers
+
+    known = {column: pd.Index(sorted(gaps[column].dropna().unique())) for column in categories}
+    codes = {column: pd.Series(own.get_indexer(gaps[column]), dtype=float) for column, own in known.items()}
+    coded = gaps.assign(**{column: own.where(gaps[column].notna()) for column, own in codes.items()})
+    imputers = [Imputers().get("hyperimpute", random_state=seed + draw) for draw in range(n_draws)]
+    tables = [imputer.fit_transform(coded) for imputer in imputers]
+    return [own.assign(**{name: of[own[name].round().astype(int)] for name, of in known.items()}) for own in tables]
+
+
+METHODS = {"missforest": missforest, "miceforest": miceforest, "hyperimpute": hyperimpute}
 
 
 def main() -> None:
