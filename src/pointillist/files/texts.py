@@ -34,14 +34,14 @@ BOOLEANS = ("true", "false")
 TYPES = ("text", "integer", "number", "date")
 """Types that a user may declare for a column of a file; also "date:" with a format."""
 
-_MARKS = "columns are read as numbers without their marks", "--type COLUMN=text keeps one as text"
+_MARKS = "columns are read as numbers without their marks", "fit --type COLUMN=text keeps one as text"
 _WORDS = (
     "columns are read as categories because some cells are not numbers",
-    "clear these cells if they are missing; --type COLUMN=text silences this line",
+    "clear these cells if they are missing; fit --type COLUMN=text silences this line",
 )
-_SINCE_1970 = "integers are read as times since 1970", "--type COLUMN=integer keeps them"
-_AMBIGUOUS = "dates may have day and month in either order", "--type COLUMN=date:%d/%m/%Y decides"
-_OFFSETS = "times have several offsets from UTC and are read as UTC", "--type COLUMN=text keeps one as text"
+_SINCE_1970 = "integers are read as times since 1970", "fit --type COLUMN=integer keeps them"
+_AMBIGUOUS = "dates may have day and month in either order", "fit --type COLUMN=date:%d/%m/%Y decides"
+_OFFSETS = "times have several offsets from UTC and are read as UTC", "fit --type COLUMN=text keeps one as text"
 
 
 @dataclass
@@ -69,7 +69,8 @@ class Notes:
         for name, example in self.points.items() if self.commas else ():
             raise ValueError(
                 f"column {shown(name)} holds numbers such as {shown(example)}, whose point may mark decimals, or "
-                f"thousands as in column {shown(self.commas[0])}: give --decimal , or --type {shown(f'{name}=number')}"
+                f"thousands as in column {shown(self.commas[0])}: give --decimal , or "
+                f"fit --type {shown(f'{name}=number')}"
             )
 
 
@@ -225,7 +226,7 @@ def _without_marks(
         if is_plain and len(with_point):
             raise ValueError(
                 f"column {shown(name)} holds {shown(with_point[0].as_py())}, whose point cannot separate thousands, as "
-                f"--decimal , says: leave that out, or fit with --type {shown(f'{name}=number')} if it marks decimals"
+                f"--decimal , says: leave that out, or fit --type {shown(f'{name}=number')} if it marks decimals"
             )
         return text, present
     plain, mark, example = found
@@ -300,7 +301,7 @@ def _integers(name: str, text: Any, present: Any) -> Any:
     except pa.ArrowInvalid as error:
         raise ValueError(
             f"column {shown(name)} holds integers beyond 64 bits, which would be rounded: drop the column, divide it, "
-            f"or read it as text (--type {shown(f'{name}=text')})"
+            f"or read it as text (fit --type {shown(f'{name}=text')})"
         ) from error
 
 
