@@ -8,9 +8,13 @@ import pandas as pd
 import pytest
 from test_relational import made_shop
 
+from made_models import untrained
 from pointillist.cli import main
 from pointillist.files.folders import Folder
+from pointillist.models.saving import save_model
 from pointillist.relational import fitting
+
+SMALL = "--epochs", 1, "--width", 8, "--depth", 1, "--quiet"
 
 SCHEMA = """
 [tables.customers]
@@ -102,6 +106,53 @@ def test_a_wrong_schema_is_refused_in_one_line(shop, text, message):
     (shop / "schema.toml").write_text(text)
     with pytest.raises((ValueError, OSError), match=message):
         Folder.read(shop)
+
+
+@pytest.fixture
+def cities():
+    rng = np.random.default_rng(0)
+    customers = pd.DataFrame({"id": range(40), "city": rng.choice(["Orléans", "Nîmes"], 40)})
+    orders = pd.DataFrame({"customer_id": rng.integers(0, 40, 90), "amount": rng.normal(size=90).round(2)})
+    return {"customers": customers, "orders": orders}
+
+
+def test_the_form_of_csv_files_is_that_of_every_table_of_a_folder(run, tmp_path, cities):
+    folder, options = tmp_path / "shop", ("--encoding", "utf-16", "--decimal", ",")
+    folder.mkdir()
+    for name, frame in cities.items():
+        frame.to_csv(folder / f"{name}.csv", index=False, encoding="utf-16", sep=";", decimal=",")
+    run("fit", folder, "-o", "shop.model", *SMALL, *options)
+    run("sample", "shop.model", "-o", "drawn", "--scale", 2)
+    drawn = {name: pd.read_csv(f"drawn/{name}.csv") for name in cities}
+    assert len(drawn["customers"]) == 80 and set(drawn["customers"].city) == {"Orléans", "Nîmes"}
+    assert drawn["orders"].amount.dtype == float
+    run("evaluate", folder, "drawn", *options, "--json")
+    run("evaluate", folder, "drawn", "--encoding", "utf-32", code=2)
+
+
+def test_sample_refuses_options_that_the_model_has_no_use_for(run, tmp_path, cities, capsys):
+    save_model(untrained(np.random.default_rng(0).normal(size=(20, 2))), tmp_path / "one.model")
+    run("sample", "one.model", "-o", "rows.csv", "-n", 4, "--scale", 2, code=2)
+    assert "a model of one table, for which there is no --scale" in capsys.readouterr().err
+    (tmp_path / "shop").mkdir()
+    for name, frame in cities.items():
+        frame.to_csv(tmp_path / "shop" / f"{name}.csv", index=False)
+    run("fit", "shop", "-o", "shop.model", *SMALL)
+    for option in (
+        ("--label", "Nîmes"),
+        ("--shares", "customers.city:Nîmes=.5"),
+        ("--guidance", 3),
+        ("--steps", 5),
+        ("--deterministic",),
+        ("--rows-per-file", 2),
+        ("--exclude", "shop/customers.csv"),
+        ("--engine", "ray"),
+    ):
+        run("sample", "shop.model", "-o", "drawn", *option, code=2)
+        assert f"for which there is no {option[0]}: leave it out" in capsys.readouterr().err
+    run("sample", "shop.model", "-o", "drawn", "-n", 4, "--scale", 2, code=2)
+    assert "-n and --scale" in capsys.readouterr().err
+    assert not (tmp_path / "drawn").exists()
 
 
 @pytest.mark.slow

@@ -40,12 +40,12 @@ def evaluate(
     from pointillist.files.folders import holds_related_tables
 
     check_engine(engine, address)
-    if holds_related_tables(data):
+    if holds_related_tables(data, form):
         from pointillist.cli.relational import compare_folders
 
         given = {"--target": target, "--holdout": holdout, "--figure": figure, "--html": html}
-        options.refuse_for_folder(data, given | {"--engine": None if engine == "local" else engine})
-        found = compare_folders(data, rows, seed)
+        options.refuse(f"{data}: is a folder", given | {"--engine": None if engine == "local" else engine})
+        found = compare_folders(data, rows, form, seed)
         _show(found, as_json=as_json)
         is_suspicious = found.is_distinguishable
     else:
@@ -106,5 +106,5 @@ def _related(path: Path, form: CsvForm, is_one_table: bool) -> Any:
     from pointillist.files.folders import Folder
     from pointillist.files.reading import read_table
 
-    tables = Folder.read(path).tables if path.is_dir() else {path.stem: read_table(path, kind="mixed", form=form)}
+    tables = Folder.read(path, form).tables if path.is_dir() else {path.stem: read_table(path, kind="mixed", form=form)}
     return next(iter(tables.values())) if is_one_table and len(tables) == 1 else tables

@@ -93,11 +93,17 @@ def target(name: str, text: str) -> Any:
     return Option(name, metavar="COLUMN", help=f"{text}; in a .npy file, its number.")
 
 
-def refuse_for_folder(folder: Path, given: Mapping[str, Any]) -> None:
-    """Raises a ValueError about the first of some options that was given, since related tables have none of them."""
+def refuse(subject: str, given: Mapping[str, Any]) -> None:
+    """Raises a ValueError about the first of some options that has a value, because the subject has none of them."""
     for option, value in given.items():
         if value is not None:
-            raise ValueError(f"{folder}: is a folder, for which there is no {option}: leave it out")
+            raise ValueError(f"{subject}, for which there is no {option}: leave it out")
+
+
+def changed(configuration: type, chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the options of a configuration whose values differ from their defaults."""
+    defaults = {name: each.default for name, each in parameters_of(configuration).items()}
+    return {f"--{name.replace('_', '-')}": value for name, value in chosen.items() if value != defaults[name]}
 
 
 def again(*, is_resumed: bool) -> str:

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from pointillist.cli.conditions import where_of
 from pointillist.evaluation.related_tables import RelationalEvaluation, evaluate_tables
+from pointillist.files.csv_format import CsvForm
 from pointillist.files.folders import Folder
 from pointillist.files.writing import TableWriter
 from pointillist.foreign_text import shown, terminal_text
@@ -21,13 +22,20 @@ from pointillist.relational.sampling import Sampler
 
 
 def fit_folder(
-    folder: Path, out: Path, configuration: Configuration, state: Path | None, console: Console, *, is_resumed: bool
+    folder: Path,
+    out: Path,
+    configuration: Configuration,
+    form: CsvForm,
+    state: Path | None,
+    console: Console,
+    *,
+    is_resumed: bool,
 ) -> None:
     """Fits the tables of a folder, and writes a model file; `state` begins the names of the files of training."""
     if state is not None and not is_resumed:
         for file in state.parent.glob(f"{state.name}.*"):
             file.unlink()
-    content, started = Folder.read(folder), time.monotonic()
+    content, started = Folder.read(folder, form), time.monotonic()
     if content.subject is not None:
         (table,) = content.tables.values()
         model = fit_subjects(configuration, table, content.subject, content.order, state)
@@ -51,10 +59,12 @@ def fit_folder(
     console.print(terminal_text(f"{out}: {rows} rows; {time.monotonic() - started:.0f} s"), soft_wrap=True)
 
 
-def sample_tables(path: Path, out: Path, n: int | None, scale: float, where: Sequence[str], seed: int) -> None:
+def sample_tables(path: Path, out: Path, n: int | None, scale: float | None, where: Sequence[str], seed: int) -> None:
     """Draws related tables into a folder, or one table with several rows per subject into a file."""
+    if None not in (n, scale):
+        raise ValueError("-n and --scale both say how many rows are drawn: leave one of them out")
     model = load_relational(path)
-    n_rows = {each.name: max(1, round(scale * each.n_rows)) for each in model.tables}
+    n_rows = {each.name: max(1, round((scale or 1.0) * each.n_rows)) for each in model.tables}
     if n is not None:
         if len(model.roots) != 1:
             raise ValueError(f"{len(model.roots)} tables have no parent, so -n could mean any of them: give --scale")
@@ -88,9 +98,9 @@ def _where(model: RelationalModel, texts: Sequence[str]) -> dict[str, Any]:
     return found
 
 
-def compare_folders(data: Path, rows: Path, seed: int) -> RelationalEvaluation:
+def compare_folders(data: Path, rows: Path, form: CsvForm, seed: int) -> RelationalEvaluation:
     """Compares the drawn tables of a folder with the real ones of another, which has the schema."""
-    content = Folder.read(data)
+    content = Folder.read(data, form)
     if content.schema is None:
         raise ValueError(f"{data}: has one table: evaluate its file")
     drawn = Folder.read(rows)

@@ -1,7 +1,7 @@
 """`pointillist fit` and `pointillist sample`: fit a model to a table, and draw rows from it."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -18,7 +18,34 @@ if TYPE_CHECKING:
     import numpy as np
     from rich.console import Console
 
+    from pointillist.models.fitting import Task
     from pointillist.models.row_model import RowModel
+    from pointillist.queries.sampling import SamplingRun
+    from pointillist.tables.table import Table
+
+Minutes = Annotated[
+    float | None,
+    Option(
+        metavar="MINUTES",
+        help="Most minutes that the command may take, with fewer epochs if need be.",
+        show_default="no limit",
+    ),
+]
+Conditions = Annotated[
+    Columns,
+    options.columns(
+        "A condition on a column (TABLE.COLUMN in related tables): COLUMN=VALUE, COLUMN=LOW..HIGH (either end may "
+        "be left out), COLUMN=A|B|C, COLUMN=? (missing) or COLUMN=!? (present)",
+        "CONDITION",
+    ),
+]
+Reward = Annotated[
+    str | None,
+    Option(
+        metavar="FILE.py:NAME",
+        help="A function of rows of numbers, (m, d) → (m,): rows with high values are drawn more often.",
+    ),
+]
 
 
 @exclusive
@@ -48,14 +75,7 @@ def fit(
     ] = None,
     drop: Annotated[Columns, options.columns("A column to leave out")] = None,
     keep: Annotated[Columns, options.columns("A column to keep, even if it numbers the rows")] = None,
-    minutes: Annotated[
-        float | None,
-        Option(
-            metavar="MINUTES",
-            help="Most minutes that the command may take, with fewer epochs if need be.",
-            show_default="no limit",
-        ),
-    ] = None,
+    minutes: Minutes = None,
     rules: Annotated[
         Path | None, Option(metavar="FILE.toml", help="Rules that every row obeys; [[rules]] begins each of them.")
     ] = None,
@@ -74,19 +94,14 @@ def fit(
     **chosen: Any,
 ) -> None:
     """Fits a diffusion model to a table with columns of any kind, and writes a model file."""
-    import tomllib
-
     from rich.console import Console
 
-    from pointillist.cli.table_options import json_in, parse_types, print_types, read_domains, read_rules
+    from pointillist.cli.table_options import parse_types
     from pointillist.engine.devices import configure
     from pointillist.files.folders import holds_related_tables
     from pointillist.files.reading import read_table
-    from pointillist.foreign_text import shown, terminal_text
+    from pointillist.foreign_text import terminal_text
     from pointillist.memory import release_memory
-    from pointillist.models.checkpoint import remove_checkpoint
-    from pointillist.models.saving import load_model, save_model
-    from pointillist.privacy.private_fits import prepare
     from pointillist.progress import waiting
     from pointillist.tables.row_sampling import RowLimit
 
@@ -96,55 +111,80 @@ def fit(
     stateless = "a private fit" if is_private else "a fit with --minutes" if minutes is not None else None
     state = _state_file(data, out, checkpoint, stateless)
     configure()
-    chosen = {name: None if value == "none" else value for name, value in chosen.items()}
-    configuration = Configuration(
-        **chosen,
-        domain=None if domain is None else json_in(domain, read_domains),
-        max_minutes=minutes,
-        rules=None if rules is None else json_in(rules, read_rules, tomllib.loads),
-        verbose=not quiet,
-        random_state=seed if seed is not None or is_private else 0,
-    )
+    chosen |= {"max_minutes": minutes, "verbose": not quiet}
+    chosen["random_state"] = seed if seed is not None or is_private else 0
+    configuration = _configuration(chosen, rules, domain)
     console = Console(stderr=True, quiet=quiet)
-    if holds_related_tables(data):
+    if holds_related_tables(data, form):
         from pointillist.cli.relational import fit_folder
 
         refused = {"--label": label, "--categorical": categorical, "--given": given, "--type": type, "--drop": drop}
-        options.refuse_for_folder(data, refused | {"--keep": keep, "--domain": domain})
+        options.refuse(f"{data}: is a folder", refused | {"--keep": keep, "--domain": domain})
         with _explained(data, state, resume, console):
-            fit_folder(data, out, configuration, state, console, is_resumed=resume)
+            fit_folder(data, out, configuration, form, state, console, is_resumed=resume)
         return
     kind: Literal["mixed", "any"] = "mixed" if categorical or is_private else "any"
     with waiting(console, f"reading {data}", is_shown=not quiet):
         limit, types = RowLimit(is_uniform=is_private), parse_types(type or ())
         table = read_table(data, label, drop=drop or (), types=types, kind=kind, form=form, limit=limit)
-    if state is not None and not resume:
-        remove_checkpoint(state)
     with _explained(data, state, resume, console):
-        for name in keep or ():
-            if name not in table.names:
-                raise ValueError(f"--keep: there is no column {shown(name)}; the columns are {table.listed()}")
-        with waiting(console, "encoding the table", is_shown=not quiet):
-            columns = {"categorical": categorical or (), "given": given or (), "keep": keep or ()}
-            task = prepare(configuration, table, **columns, checkpoint=state, started=started)
-        if task.guarantee is not None:
-            console.print(terminal_text(task.guarantee.line), soft_wrap=True)
-        if task.table is not None:
-            print_types(task.table, task.plan.codec, categorical or (), console)
-        for each in task.generated.columns if task.generated is not None else ():
-            console.print(terminal_text(f"generated: {each.name}, {each.text}"), soft_wrap=True)
+        columns = {"categorical": categorical or (), "given": given or (), "keep": keep or ()}
+        task = _prepared(configuration, table, columns, state, started, console, is_resumed=resume)
         # A large table must not stay in memory with its encoded rows, nor memory that reading it used and freed.
         del table
-        task = task.without_table()
         release_memory()
         model = task.fit(state)
-    save_model(model, out)
-    # The checkpoint is forgotten only once the file has proved readable.
-    load_model(out)
-    if state is not None:
-        state.unlink(missing_ok=True)
+    _save(model, out, state)
     summary = _summary(model, len(task.plan.rows), time.monotonic() - started)
     console.print(terminal_text(f"{out}: {summary}"), soft_wrap=True)
+
+
+def _configuration(chosen: Mapping[str, Any], rules: Path | None, domain: Path | None) -> Configuration:
+    """Return the configuration of a fit from the values of its options and the files of rules and of the domain."""
+    import tomllib
+
+    from pointillist.cli.table_options import json_in, read_domains, read_rules
+
+    values: dict[str, Any] = {name: None if value == "none" else value for name, value in chosen.items()}
+    return Configuration(
+        **values,
+        domain=None if domain is None else json_in(domain, read_domains),
+        rules=None if rules is None else json_in(rules, read_rules, tomllib.loads),
+    )
+
+
+def _prepared(
+    configuration: Configuration,
+    table: "Table",
+    columns: Mapping[str, Sequence[str]],
+    state: Path | None,
+    started: float,
+    console: "Console",
+    *,
+    is_resumed: bool,
+) -> "Task":
+    """Encode a table and plan its fit; print the guarantee, the types of the columns, and those that are generated."""
+    from pointillist.cli.table_options import print_types
+    from pointillist.foreign_text import shown, terminal_text
+    from pointillist.models.checkpoint import remove_checkpoint
+    from pointillist.privacy.private_fits import prepare
+    from pointillist.progress import waiting
+
+    if state is not None and not is_resumed:
+        remove_checkpoint(state)
+    for name in columns["keep"]:
+        if name not in table.names:
+            raise ValueError(f"--keep: there is no column {shown(name)}; the columns are {table.listed()}")
+    with waiting(console, "encoding the table", is_shown=not console.quiet):
+        others: dict[str, Any] = {**columns, "checkpoint": state, "started": started}
+        task = prepare(configuration, table, **others)
+    if task.guarantee is not None:
+        console.print(terminal_text(task.guarantee.line), soft_wrap=True)
+    if task.table is not None:
+        print_types(task.table, task.plan.codec, columns["categorical"], console)
+    for each in task.generated.columns if task.generated is not None else ():
+        console.print(terminal_text(f"generated: {each.name}, {each.text}"), soft_wrap=True)
+    return task.without_table()
 
 
 def _state_file(data: Path, out: Path, checkpoint: Path | None, stateless: str | None) -> Path | None:
@@ -180,6 +220,16 @@ def _explained(data: Path, state: Path | None, is_resumed: bool, console: "Conso
         raise ValueError(f"{data}: {error}") from error
 
 
+def _save(model: "RowModel", out: Path, state: Path | None) -> None:
+    """Write a model file; remove the state of training only once the file has proved readable."""
+    from pointillist.models.saving import load_model, save_model
+
+    save_model(model, out)
+    load_model(out)
+    if state is not None:
+        state.unlink(missing_ok=True)
+
+
 def _summary(model: "RowModel", n: int, seconds: float) -> str:
     """Describe a fit in one line, and a private fit without facts about the rows."""
     if model.record.guarantee is not None:
@@ -206,32 +256,24 @@ def sample(
         int | None, Option("--rows", "-n", min=1, help="Number of rows.", show_default="number of rows in --prior")
     ] = None,
     scale: Annotated[
-        float, Option(min=1e-6, help="Number of rows of tables without a parent, relative to the training rows.")
-    ] = 1.0,
+        float | None,
+        Option(
+            min=1e-6,
+            help="Number of rows of related tables without a parent, relative to the training rows.",
+            show_default="1",
+        ),
+    ] = None,
     label: Annotated[
         str | None, Option(metavar="VALUE", help="The class of all rows.", show_default="as frequent as in DATA")
     ] = None,
-    where: Annotated[
-        Columns,
-        options.columns(
-            "A condition on a column (TABLE.COLUMN in related tables): COLUMN=VALUE, COLUMN=LOW..HIGH (either end may "
-            "be left out), COLUMN=A|B|C, COLUMN=? (missing) or COLUMN=!? (present)",
-            "CONDITION",
-        ),
-    ] = None,
+    where: Conditions = None,
     shares: Annotated[
         Columns, options.columns("Fraction of the rows with a value, from 0 to 1", "COLUMN:VALUE=SHARE")
     ] = None,
     prior: Annotated[
         Path | None, Option(metavar="FILE.npy", help="Draws from N(0, I) to start from, one for each row.")
     ] = None,
-    reward: Annotated[
-        str | None,
-        Option(
-            metavar="FILE.py:NAME",
-            help="A function of rows of numbers, (m, d) → (m,): rows with high values are drawn more often.",
-        ),
-    ] = None,
+    reward: Reward = None,
     rows_per_file: Annotated[
         int | None,
         Option(min=1, help="Write Parquet files of this many rows to the folder ROWS.", show_default="one file"),
@@ -245,23 +287,27 @@ def sample(
     **chosen: Any,
 ) -> None:
     """Draws new rows from a model, and writes them as they are drawn."""
-    from rich.console import Console
-
-    from pointillist.cli.conditions import category_of, explained, reward_of, shares_of, where_of
+    from pointillist.cli.conditions import category_of, reward_of, shares_of, where_of
     from pointillist.cli.table_options import read_keys
     from pointillist.engine.cluster import check_engine
-    from pointillist.files.writing import FolderWriter, TableWriter
     from pointillist.models.request import Request
     from pointillist.models.saving import is_relational, load_model
-    from pointillist.progress import Bar
     from pointillist.queries.sampling import SamplingRun
 
     check_engine(engine, address)
     if is_relational(model):
         from pointillist.cli.relational import sample_tables
 
+        refused: dict[str, Any] = {"--label": label, "--shares": shares, "--prior": prior, "--reward": reward}
+        refused |= {
+            "--exclude": exclude,
+            "--rows-per-file": rows_per_file,
+            "--engine": None if engine == "local" else engine,
+        }
+        options.refuse(f"{model}: is a model of related rows", refused | options.changed(SamplingConfig, chosen))
         sample_tables(model, out, n, scale, where or (), seed)
         return
+    options.refuse(f"{model}: is a model of one table", {"--scale": scale})
     fitted = load_model(model)
     start = _start(prior, n)
     if label is not None:
@@ -281,9 +327,27 @@ def sample(
         random_state=seed,
         **chosen,
     )
-    run = SamplingRun(fitted, request)
-    layout, label_index, console = fitted.layout, fitted.output_label_index, Console(stderr=True)
-    names, types = fitted.file_columns(with_generated=True)
+    _write(fitted, SamplingRun(fitted, request), out, rows_per_file, reward, engine, address)
+
+
+def _write(
+    model: "RowModel",
+    run: "SamplingRun",
+    out: Path,
+    rows_per_file: int | None,
+    reward: str | None,
+    engine: options.Engine,
+    address: str | None,
+) -> None:
+    """Draw rows and write them to a table, or to a folder of tables; `reward` names the function in its errors."""
+    from rich.console import Console
+
+    from pointillist.cli.conditions import explained
+    from pointillist.files.writing import FolderWriter, TableWriter
+    from pointillist.progress import Bar
+
+    layout, label_index, console = model.layout, model.output_label_index, Console(stderr=True)
+    names, types = model.file_columns(with_generated=True)
     if rows_per_file is None:
         writing: TableWriter | FolderWriter = TableWriter(out, names, types, run.n_rows, layout.forms)
     else:

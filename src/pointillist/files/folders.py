@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from pointillist.atomic_files import naming
-from pointillist.files.csv_format import DEFAULT_FORM
+from pointillist.files.csv_format import DEFAULT_FORM, CsvForm
 from pointillist.files.formats import READABLE, ending_of, format_of
 from pointillist.files.reading import read_table
 from pointillist.tables.schema import Schema, propose_keys
@@ -18,12 +18,12 @@ SCHEMA = "schema.toml"
 _ENTRIES = {"file", "primary_key", "foreign_keys", "order"}
 
 
-def holds_related_tables(path: Path) -> bool:
+def holds_related_tables(path: Path, form: CsvForm = DEFAULT_FORM) -> bool:
     """Whether a path is a folder with a schema, or with files whose columns differ; otherwise it is one table."""
     if not path.is_dir() or (path / SCHEMA).exists():
         return path.is_dir()
     files = [file for file in path.iterdir() if file.name.endswith(READABLE)]
-    return len({tuple(format_of(file).names(file, DEFAULT_FORM)) for file in files}) > 1
+    return len({tuple(format_of(file).names(file, form)) for file in files}) > 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,8 +45,8 @@ class Folder:
     is_proposed: bool = False
 
     @classmethod
-    def read(cls, path: Path) -> Self:
-        """Reads the tables of a folder.
+    def read(cls, path: Path, form: CsvForm = DEFAULT_FORM) -> Self:
+        """Reads the tables of a folder, whose CSV files have one form.
 
         Raises:
             ValueError: In one line, if there is no table, or the schema is not valid.
@@ -56,19 +56,19 @@ class Folder:
         if not (path / SCHEMA).exists():
             if not files:
                 raise ValueError(f"{path}: holds no table: its files must end in one of {', '.join(READABLE)}")
-            tables = {name: read_table(file, kind="mixed") for name, file in files.items()}
+            tables = {name: read_table(file, kind="mixed", form=form) for name, file in files.items()}
             primary, foreign = propose_keys(tables)
             return cls(tables, Schema.of(tuple(tables), primary, foreign), is_proposed=True)
         with naming(path / SCHEMA):
             text = (path / SCHEMA).read_text()
         try:
             content = tomllib.loads(text)
-            return cls._of(path, content, files)
+            return cls._of(path, content, files, form)
         except (tomllib.TOMLDecodeError, ValueError, TypeError, AttributeError) as error:
             raise ValueError(f"{path / SCHEMA}: {error}") from error
 
     @classmethod
-    def _of(cls, path: Path, content: dict[str, Any], files: Mapping[str, Path]) -> Self:
+    def _of(cls, path: Path, content: dict[str, Any], files: Mapping[str, Path], form: CsvForm) -> Self:
         declared = content.get("tables", {})
         for name in content:
             if name not in ("tables", "subject", "order"):
@@ -81,7 +81,7 @@ class Folder:
             name: path / each["file"] if "file" in each else files.get(name, path / f"{name}.csv")
             for name, each in declared.items()
         }
-        tables = {name: read_table(file, kind="mixed") for name, file in (paths or files).items()}
+        tables = {name: read_table(file, kind="mixed", form=form) for name, file in (paths or files).items()}
         if "subject" in content:
             if len(tables) != 1:
                 raise ValueError(f"subject is for one table, and there are {len(tables)}: leave it out")
