@@ -83,7 +83,12 @@ def seeds_of(random_state: RandomState) -> Iterator[int]:
     seed = seed_of(random_state)
     yield seed
     for i in count(1):
-        yield int(np.random.SeedSequence((seed, i)).generate_state(1)[0])
+        yield derived_seed(seed, i)
+
+
+def derived_seed(*numbers: int) -> int:
+    """Return a 32-bit seed that follows from integers of at least 0, by NumPy's SeedSequence."""
+    return int(np.random.SeedSequence(numbers).generate_state(1)[0])
 
 
 def check_unmasked(**arrays: Any) -> None:

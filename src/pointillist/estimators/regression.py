@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from rich.console import Console
 
-from pointillist.arguments import RandomState
+from pointillist.arguments import RandomState, derived_seed
 from pointillist.columns.grids import has_few_values
 from pointillist.columns.scaling import AffineScaling
 from pointillist.diffusion.target_diffusion import (
@@ -323,7 +323,7 @@ def _trained(
             dataset=i,
             schedule=SCHEDULE,
             # Ensembles with neighboring seeds must not share networks.
-            seed=int(np.random.SeedSequence([seed, i]).generate_state(1)[0]),
+            seed=derived_seed(seed, i),
             epochs=epochs,
             learning_rate=config.learning_rate,
             warmup=min(200, epochs * per_epoch // 10),

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from pointillist.arguments import derived_seed
 from pointillist.columns.encoder import Allowed, Observed, label_cells
 from pointillist.diffusion.conditioning.restricted_sampling import Restriction
 from pointillist.diffusion.conditioning.twisting import Ranges
@@ -271,7 +272,7 @@ def _one_per_row(stream: Any, plan: Any, acceptance: Acceptance) -> Float[np.nda
     found, is_lost = np.empty(0), np.empty(0, bool)
     for turn in range(MOST_TRIES):
         # Draw all rows again, because a row depends on its index.
-        seed = plan.seed if turn == 0 else int(np.random.SeedSequence([plan.seed, turn]).generate_state(1)[0])
+        seed = plan.seed if turn == 0 else derived_seed(plan.seed, turn)
         drawn = np.concatenate([*stream(replace(plan, seed=seed), 0)])
         found = drawn if turn == 0 else np.where(is_lost[:, None], drawn, found)
         is_lost = found[:, -2] < _LOWEST

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from pointillist.arguments import derived_seed
 from pointillist.models.codec import Codec
 from pointillist.models.process import SamplingPlan
 from pointillist.queries.predictive import Predictive
@@ -183,7 +184,7 @@ def with_rows(cells: Column, new: Column, rows: Int[np.ndarray, " m"]) -> Column
 
 def turn_seed(seed: int, turn: int) -> int:
     """Returns the seed with which rows are drawn again."""
-    return int(np.random.SeedSequence([seed, 0, turn]).generate_state(1)[0])
+    return derived_seed(seed, 0, turn)
 
 
 class _RowReader:

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from pointillist.arguments import derived_seed
 from pointillist.relational.features import SEPARATOR
 from pointillist.relational.fitting import Frame, TrainingRows
 from pointillist.relational.model import RelationalModel
@@ -47,7 +48,7 @@ def filled_tables(model: RelationalModel, tables: Mapping[str, Any], seed: int) 
                 summaries = [f"{key.name}{SEPARATOR}{each}" for f in models[key.table].features for each in f.summaries]
                 has_rows = rows.database.counts(key) > 0
                 is_hidden |= {each: cells[each].is_missing & has_rows for each in summaries if each in drawer.names}
-        table_seed = int(np.random.SeedSequence([seed, index]).generate_state(1)[0])
+        table_seed = derived_seed(seed, index)
         cells |= given | drawer.filled(cells, rows.context(name), is_hidden, table_seed)
         if name in model.rules:
             fixed = {column: ~each.is_missing for column, each in given.items()}

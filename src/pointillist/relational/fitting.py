@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Int
 
-from pointillist.arguments import seed_of
+from pointillist.arguments import derived_seed, seed_of
 from pointillist.columns.unlearned import separated
 from pointillist.engine.devices import configure
 from pointillist.lazy import pa
@@ -106,7 +106,7 @@ def fit_tables(
         training.prepare(name)
     models = []
     for index, name in enumerate(schema.tables):
-        table_seed = int(np.random.SeedSequence([seed, index]).generate_state(1)[0])
+        table_seed = derived_seed(seed, index)
         state = None if checkpoint is None else checkpoint.with_name(f"{checkpoint.name}.{name}")
         of_table = replace(configuration, random_state=table_seed, rules=None)
         model = fit_rows(of_table, training.drawn(name), training.context(name), name, state)

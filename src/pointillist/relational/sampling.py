@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Int
 from scipy.special import ndtri
 
+from pointillist.arguments import derived_seed
 from pointillist.columns.encoder import ColumnEncoder
 from pointillist.columns.normal_scores import nearest_index
 from pointillist.lazy import pa
@@ -120,7 +121,7 @@ class Sampler:
 
     def _seed_of(self, *parts: int | str) -> int:
         entropy = [self._seed, self._part, *(self._schema.tables.index(p) if isinstance(p, str) else p for p in parts)]
-        return int(np.random.SeedSequence(entropy).generate_state(1)[0])
+        return derived_seed(*entropy)
 
     def _roots(self, model: TableModel, n: int) -> dict[str, Column]:
         where, seed = dict(self._where.get(model.name, {})), self._seed_of(model.name)
