@@ -130,6 +130,23 @@ def test_the_form_of_csv_files_is_that_of_every_table_of_a_folder(run, tmp_path,
     run("evaluate", folder, "drawn", "--encoding", "utf-32", code=2)
 
 
+def test_evaluate_draws_as_many_rows_from_a_model_as_the_folder_has(run, tmp_path, cities, capsys):
+    (tmp_path / "shop").mkdir()
+    for name, frame in cities.items():
+        frame.to_csv(tmp_path / "shop" / f"{name}.csv", index=False)
+    run("fit", "shop", "-o", "shop.model", *SMALL)
+    run("sample", "shop.model", "-o", "drawn")
+    capsys.readouterr()
+    printed = []
+    for rows in ("drawn", "shop.model"):
+        run("evaluate", "shop", rows, "--json")
+        printed.append(json.loads(capsys.readouterr().out))
+    assert printed[0] == printed[1]
+    (tmp_path / "shop" / "customers.csv").rename(tmp_path / "shop" / "clients.csv")
+    run("evaluate", "shop", "shop.model", code=2)
+    assert "shop: has no table 'customers', but shop.model draws one" in capsys.readouterr().err
+
+
 def test_sample_refuses_options_that_the_model_has_no_use_for(run, tmp_path, cities, capsys):
     save_model(untrained(np.random.default_rng(0).normal(size=(20, 2))), tmp_path / "one.model")
     run("sample", "one.model", "-o", "rows.csv", "-n", 4, "--scale", 2, code=2)

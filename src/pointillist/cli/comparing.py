@@ -113,7 +113,7 @@ def _audited(model: RowModel, data: Table, others: Table, seed: int) -> Audit | 
 def _read_like(model: RowModel, path: Path, target: str | None, min_rows: int, form: CsvForm) -> Table:
     """Read a table with the columns of a model; the target of an array becomes its labels."""
     if not format_of(path).holds_text:
-        return read_table(path, target, min_rows=min_rows)
+        return read_table(path, target, min_rows=min_rows, form=form)
     table = read_for(model, path, form, limit=IN_MEMORY)
     check_enough(len(table), path, min_rows)
     return table

@@ -1,7 +1,7 @@
 """`fit`, `sample`, `evaluate` and `info` for folders of related tables, and their models."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -99,15 +99,22 @@ def _where(model: RelationalModel, texts: Sequence[str]) -> dict[str, Any]:
 
 
 def compare_folders(data: Path, rows: Path, form: CsvForm, seed: int) -> RelationalEvaluation:
-    """Compares the drawn tables of a folder with the real ones of another, which has the schema."""
+    """Compares the tables of a folder, or those that a model draws, with the real ones of a folder with the schema."""
     content = Folder.read(data, form)
     if content.schema is None:
         raise ValueError(f"{data}: has one table: evaluate its file")
-    drawn = Folder.read(rows)
+    drawn: Mapping[str, Any]
+    if rows.is_dir():
+        drawn = Folder.read(rows).tables
+    else:
+        model = load_relational(rows)
+        if absent := set(model.roots) - set(content.tables):
+            raise ValueError(f"{data}: has no table {min(absent)!r}, but {rows} draws one")
+        drawn = model.sample({name: len(content.tables[name]) for name in model.roots}, {}, {}, seed)
     for name in content.schema.tables:
-        if name not in drawn.tables:
+        if name not in drawn:
             raise ValueError(f"{rows}: has no table {name!r}")
-    return evaluate_tables(content.tables, drawn.tables, content.schema, random_state=seed)
+    return evaluate_tables(content.tables, drawn, content.schema, random_state=seed)
 
 
 def relational_facts(path: Path) -> dict[str, str]:
